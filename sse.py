@@ -1,0 +1,575 @@
+# -*- coding: utf-8 -*-
+"""Server-Sent Events (``text/event-stream``) from any Python web handler.
+
+An `Sse` collects the blocks of one event stream and hands them over: as text, as bytes,
+or as the live response of a WSGI server. A client gets exactly what was given here; no
+value can become a field or an event that its caller did not write.
+
+    >>> from sse import Sse
+    >>> sse = Sse()
+    >>> sse.add_message("greeting", "Hello,\\nworld")
+    >>> print(sse)
+    retry: 2000
+    <BLANKLINE>
+    event: greeting
+    data: Hello,
+    data: world
+    <BLANKLINE>
+    <BLANKLINE>
+
+The standard is https://html.spec.whatwg.org/multipage/server-sent-events.html; a name
+like #authoring-notes, here and below, is a section of it.
+"""
+
+from __future__ import unicode_literals
+
+import codecs
+import collections
+import functools
+import io
+import json
+import re
+import threading
+
+import six
+from six.moves import range
+
+__version__ = "2.0.0"
+__all__ = [str("Sse"), str("HEADERS"), str("last_event_id"), str("__version__")]
+
+#: The headers of a response that is an event stream: a tuple of pairs of native strings.
+#: Another type makes clients give up (#sse-processing-model); `no-store` is for caches,
+#: `no-transform` for what compresses, the third for nginx, which would hold events back.
+#: No `Connection`: PEP 3333 forbids it, and wsgiref answers 500.
+HEADERS = (
+    (str("Content-Type"), str("text/event-stream")),
+    (str("Cache-Control"), str("no-store, no-transform")),
+    (str("X-Accel-Buffering"), str("no")),
+)
+
+# "include a comment line (one starting with a ':' character) every 15 seconds or so"
+# (#authoring-notes). A blank line after it would be an event to some clients.
+_COMMENT = b": \n"
+
+# Clients count the reconnection time in signed 32 bits, and on overflow come back at once.
+_MAX_RETRY = 2 ** 31 - 1
+
+# Bytes. Servers refuse a request with a longer Last-Event-ID, and the client that was
+# refused never comes back.
+_MAX_ID = 1024
+
+# Seconds. What the threads of every platform can wait.
+_MAX_KEEPALIVE = 2 ** 31 // 1000
+
+# An id comes back in a header, where these are not allowed. With U+0000 in it clients even
+# ignore the field (#event-stream-interpretation).
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
+# "any-char: a scalar value other than" LF and CR (#parsing-an-event-stream).
+_LINE_END = re.compile("[\r\n]")
+
+# \Z: a $ would let a newline pass at the end.
+_ADD_EVENT = re.compile(r"add_event_(\w+)\Z")
+
+_CLOSED = "closed: nothing more can be added"
+
+# What `_head` made of the first short event names: a program has few, and uses them again.
+_HEADS = {}
+
+_TEXT = six.text_type
+
+# All that differs between the versions: the UTF-8 codec of Python 2 lets lone surrogates
+# through, both ways. In valid UTF-8 nothing above 9F follows ED.
+if six.PY2:
+    _SURROGATE = re.compile(br"\xed[\xa0-\xbf]")
+
+    def _lone_surrogate(encoded):
+        return _SURROGATE.search(encoded) if b"\xed" in encoded else None
+
+    def _encode(text):
+        encoded = text.encode("utf-8")
+        lone = _lone_surrogate(encoded)
+        if lone:
+            place = len(encoded[:lone.start()].decode("utf-8"))
+            raise UnicodeEncodeError(
+                str("utf-8"), text, place, place + 1, str("surrogates not allowed"))
+        return encoded
+
+    def _decode(encoded):
+        lone = _lone_surrogate(encoded)
+        if lone:
+            raise UnicodeDecodeError(
+                str("utf-8"), encoded, lone.start(), lone.end(), str("surrogates not allowed"))
+        return encoded.decode("utf-8")
+else:
+    _encode = _TEXT.encode
+    _decode = bytes.decode
+
+
+def _text(field, value, encoding="utf-8"):
+    """`value`, text or bytes in `encoding`, as exact text."""
+    # join takes the real characters of a subclass, whatever methods it overrides.
+    if isinstance(value, _TEXT):
+        return "".join(["", value])
+    if isinstance(value, bytes):
+        value = b"".join([b"", value])
+        codec = codecs.lookup(encoding)
+        if codec.name == "utf-8":
+            return _decode(value)
+        # A codec from bytes to bytes is not even tried: zlib's would unpack a bomb.
+        if getattr(codec, "_is_text_encoding", True):
+            text = codec.decode(value)[0]
+            if isinstance(text, _TEXT):
+                return text
+        raise LookupError("%s is not a text encoding" % codec.name)
+    raise TypeError("%s must be text or bytes, not %s%s" % (
+        field, type(value).__name__,
+        " (JSON goes through add_json)" if field == "data" else ""))
+
+
+def _integer(name, value):
+    """`value`, an int, as an exact int."""
+    for kind in six.integer_types:
+        if isinstance(value, kind) and not isinstance(value, bool):
+            # The type's own addition: what "%d" and int() call, a subclass may override.
+            return kind.__add__(value, 0)
+    raise TypeError("%s must be an int, not %s" % (name, type(value).__name__))
+
+
+def _id_lines(event_id):
+    """The id field, and the blank line after it, for an id that comes back as it was sent."""
+    if isinstance(event_id, six.integer_types):
+        event_id = "%d" % _integer("id", event_id)
+    event_id = "" if event_id is None else _text("id", event_id)
+    control = _CONTROL.search(event_id)
+    if control:
+        raise ValueError("id must have no control characters (U+%04X at index %d)"
+                         % (ord(control.group()), control.start()))
+    if event_id.strip(" ") != event_id:
+        raise ValueError("id must not begin or end with a space")
+    if len(_encode(event_id)) > _MAX_ID:
+        raise ValueError("id must not be longer than %d bytes" % _MAX_ID)
+    # The name alone is a field with the empty value, which resets.
+    return "id: %s\n\n" % event_id if event_id else "id\n\n"
+
+
+def _head(event):
+    """What stands before the data of a message: its event field, and the name of the first line."""
+    if event is None:
+        return "data: "
+    event = _text("event", event)
+    end = _LINE_END.search(event)
+    if end:
+        raise ValueError("event must be one line (U+%04X at index %d)"
+                         % (ord(end.group()), end.start()))
+    head = "event: " + event + "\ndata: "
+    if len(_HEADS) < 256 and len(event) < 64:
+        _HEADS[event] = head
+    return head
+
+
+def _lf(text):
+    """`text` with CRLF and CR as LF.
+
+    Those three are the line ends (#parsing-an-event-stream), and nothing else is:
+    `splitlines` on text cuts at U+2028, U+0085 and six more, which are data.
+    """
+    return "\n".join(text.split("\r\n")).replace("\r", "\n")
+
+
+def _data(value, encoding):
+    """What `Sse.add_message` takes for data, as one text."""
+    if not isinstance(value, (list, tuple, set, frozenset)):
+        return _text("data", value, encoding)
+    items = [item if type(item) is _TEXT else _text("data", item, encoding) for item in value]
+    if isinstance(value, (set, frozenset)):
+        items.sort()
+    text = "\n".join(items)
+    # Item by item: a CR that ends one and an LF that begins the next are two line ends.
+    return "\n".join([_lf(item) for item in items]) if "\r" in text else text
+
+
+def _block(head, name, value, tail):
+    """The bytes of one block. Nothing reaches the wire but through here.
+
+    `head` ends, as each further line of `value` begins, with the `name` of its field;
+    `tail` ends the block.
+    """
+    if "\r" in value:
+        value = _lf(value)
+    # A search in text is far cheaper than in bytes, and replace than to split and join.
+    if "\n" in value:
+        value = value.replace("\n", "\n" + name)
+    value = head + value
+    value += tail
+    return _encode(value)
+
+
+def _claim(kept):
+    """Take the id that is kept there; only one taker gets it, the others get nothing."""
+    try:
+        return kept.pop()
+    except IndexError:
+        return b""
+
+
+def last_event_id(environ):
+    """The last event ID that the client sent when it came back (#the-last-event-id-header).
+
+    :param environ: the WSGI environ
+    :return: text, or None if the header is absent, empty or not UTF-8
+
+    Anybody may send any: look it up, do not trust it.
+    """
+    value = environ.get("HTTP_LAST_EVENT_ID")
+    try:
+        # PEP 3333: on Python 3 each character of a native string stands for one byte.
+        if isinstance(value, _TEXT):
+            value = value.encode("latin-1")
+        return _decode(value) if value else None
+    except UnicodeError:
+        return None
+
+
+class Sse(object):
+    """A buffer of the blocks of one event stream, for one client.
+
+    :param default_retry: milliseconds, as `set_retry` takes them, for the first block;
+        None: no such block
+    :param max_pending: how many bytes may wait unsent, an int above 0; what would exceed
+        them is refused with `BufferError`. None: any number
+    :raises TypeError, ValueError: another type, or out of range
+
+    Any number of threads may add while one reads; a call that raises has changed nothing.
+    Text may be given as bytes of UTF-8 throughout.
+    """
+
+    _plain = True           # no kept id, no bound, no stream so far, and not closed
+    _closed = False
+    _wake = None            # an Event, while there is a stream
+    _max_pending = None
+    _pending = 0            # with max_pending: the bytes in the buffer, and
+    _lock = None            # the lock to change that number
+
+    def __init__(self, default_retry=2000, max_pending=None):
+        # Whole blocks, as bytes. append and popleft are atomic: nothing is torn or lost.
+        self._buffer = collections.deque()
+        # The block of the id that set_event_id keeps, or nothing. Every id has a list of
+        # its own: who has looked at one does not claim another that came later.
+        self._kept = []
+        if max_pending is not None:
+            self._max_pending = _integer("max_pending", max_pending)
+            if self._max_pending < 1:
+                raise ValueError("max_pending must be above 0")
+            self._lock = threading.Lock()
+            self._plain = False
+        if default_retry is not None:
+            self.set_retry(default_retry)
+
+    def set_retry(self, num):
+        """Add a block that sets the client's reconnection time (#event-stream-interpretation).
+
+        :param num: milliseconds, an int from 0 to 2147483647
+        :raises TypeError: not an int, or a bool
+        :raises ValueError: out of range, or closed
+        :raises BufferError: over max_pending
+        """
+        num = _integer("retry", num)
+        if not 0 <= num <= _MAX_RETRY:
+            raise ValueError("retry must be 0 to %d milliseconds" % _MAX_RETRY)
+        self._put(_block("retry: ", "", "%d" % num, "\n\n"))
+
+    def set_event_id(self, event_id):
+        """Keep an id for the next message, in whose block it is written.
+
+        With no message after it, it leaves as a block of its own when the buffer is read.
+        Where several threads add, give it to `add_message` instead.
+
+        :param event_id: text or an int; None or "" resets (#the-last-event-id-header)
+        :raises TypeError: another type, or a bool
+        :raises ValueError: a control character, a space at either end, more than 1024
+            bytes, a lone surrogate, bytes that do not decode, or closed
+        :raises BufferError: over max_pending
+        """
+        self._put(_block(_id_lines(event_id), "", "", ""), keep=True)
+
+    def reset_event_id(self):
+        """`set_event_id(None)`: a client that comes back then sends no last event ID."""
+        self.set_event_id(None)
+
+    def add_message(self, event, text, encoding="utf-8", event_id=None):
+        """Add an event.
+
+        :param event: its type, of one line; None sends no event field. Clients take that,
+            and "", for "message"
+        :param text: its data: text, bytes in `encoding`, or a list, tuple, set or frozenset
+            of such, of which each begins a new line; a set goes in sorted order. It arrives
+            with CRLF and CR as LF and otherwise as it is, also if it is empty
+        :param encoding: the name of a codec
+        :param event_id: the id, as for `set_event_id`, in place of one that is kept; ""
+            resets, None is no id
+        :raises TypeError: another type
+        :raises ValueError: a CR or LF in `event`, a bad id, a lone surrogate, bytes that do
+            not decode, or closed
+        :raises LookupError: `encoding` is unknown, or is not one of text
+        :raises BufferError: over max_pending
+
+        All of it is one block: a client gets the event with its id, or neither.
+        """
+        if type(text) is not _TEXT:
+            text = _data(text, encoding)
+        # Not of a subclass: its own __eq__ might find another's.
+        head = _HEADS.get(event) if type(event) is _TEXT else None
+        if head is None:
+            head = _head(event)
+        if event_id is None:
+            block = _block(head, "data: ", text, "\n\n")
+        else:
+            # The id last: a connection that breaks half-way takes none with it.
+            block = _block(head, "data: ", text, "\n" + _id_lines(event_id))
+        if self._plain:
+            self._buffer.append(block)
+            # Looked at once more: whoever begins a stream now may have missed the block.
+            if not self._plain:
+                self._appended(block)
+        else:
+            self._put(block, message=True, has_id=event_id is not None)
+
+    def add_json(self, event, value, event_id=None, default=None):
+        """Add an event whose data is `value` as compact JSON, in ASCII.
+
+        :param event: as for `add_message`, and so is `event_id`
+        :param value: as for `json.dumps`, and so is `default`; no NaN and no infinities,
+            which browsers do not parse
+        :raises TypeError, ValueError: those of `json.dumps` and of `add_message`
+        :raises BufferError: over max_pending
+        """
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"), default=default)
+        self.add_message(event, text, event_id=event_id)
+
+    def add_comment(self, text=""):
+        """Add a comment, which clients ignore: a line for each line of `text`.
+
+        :param text: text
+        :raises TypeError: another type
+        :raises ValueError: a lone surrogate, bytes that do not decode, or closed
+        :raises BufferError: over max_pending
+        """
+        self._put(_block(": ", ": ", _text("comment", text), "\n"))
+
+    def __getattr__(self, attr):
+        """`add_event_NAME(...)` is `add_message("NAME", ...)`.
+
+        NAME is of letters, digits and underscores, on Python 2 those of ASCII.
+        """
+        # By the name alone: copy and pickle ask before there is any state.
+        match = _ADD_EVENT.match(attr)
+        if match is None:
+            raise AttributeError("'%s' object has no attribute '%s'"
+                                 % (type(self).__name__, attr))
+        return functools.partial(self.add_message, match.group(1))
+
+    def flush(self):
+        """Forget all that waits, the kept id too. A block that is being read is finished."""
+        self.data_to_send()
+
+    def data_to_send(self):
+        """Take all that waits, as bytes of UTF-8; b"" if nothing does."""
+        # Looked up before the blocks: an id kept after them must not overtake a message.
+        kept = self._kept
+        buffer = self._buffer
+        blocks = []
+        try:
+            while buffer:
+                blocks.append(buffer.popleft())
+        except IndexError:
+            pass    # another reader had the last one
+        if self._lock is not None:
+            self._free(sum(map(len, blocks)))
+        if kept:
+            blocks.append(_claim(kept))
+        return b"".join(blocks)
+
+    def __iter__(self):
+        """Take what waits, as text: an item for each line, one for a retry or id block.
+
+        An iteration that is given up has lost the block that it had begun, at most.
+        """
+        while True:
+            kept = self._kept
+            try:
+                block = self._buffer.popleft()
+                self._free(len(block))
+            except IndexError:
+                block = _claim(kept)
+                if not block:
+                    return
+            # Lines of bytes, unlike those of text, end at LF alone.
+            for line in [block] if block[:2] in (b"re", b"id") else io.BytesIO(block):
+                yield line.decode("utf-8")
+
+    def stream(self, keepalive=15):
+        """Iterate over all that waits and all that is added from then on, as bytes.
+
+        The first chunk comes at once. Then one comes for all that waits as soon as
+        something does, and a comment after `keepalive` seconds without any; after
+        `close()`, the rest and the end. Closing the iterator, as a server does when the
+        client has left, closes the `Sse`.
+
+        :param keepalive: a number of seconds above 0 and up to 2147483 (#authoring-notes
+            advises "every 15 seconds or so"), or None
+        :return: an iterator of byte strings, none empty, for the body of a response
+        :raises TypeError: not a number
+        :raises ValueError: out of range
+        :raises RuntimeError: there is a stream already
+        """
+        if keepalive is not None:
+            if isinstance(keepalive, bool) or not isinstance(
+                    keepalive, six.integer_types + (float,)):
+                raise TypeError("keepalive must be a number or None, not %s"
+                                % type(keepalive).__name__)
+            if not 0 < keepalive <= _MAX_KEEPALIVE:
+                raise ValueError("keepalive must be above 0 and up to %d seconds"
+                                 % _MAX_KEEPALIVE)
+        wake = threading.Event()
+        if self.__dict__.setdefault("_wake", wake) is not wake:
+            raise RuntimeError("there is a stream of this Sse already")
+        self._plain = False
+        chunks = self._chunks(wake, keepalive)
+        next(chunks)    # into its try: so closing it has its effect also before the first chunk
+        return chunks
+
+    def close(self):
+        """No more will be added: the stream sends what waits, and ends."""
+        self._closed = True
+        self._plain = False
+        wake = self._wake
+        if wake is not None:
+            wake.set()
+
+    @property
+    def closed(self):
+        """Whether `close()` was called, or the stream's client has left."""
+        return self._closed
+
+    def __call__(self, environ, start_response):
+        """The WSGI application that answers with `HEADERS` and `stream()`.
+
+        To HEAD it answers with the headers alone, and closes.
+
+        :raises RuntimeError: there is a stream already
+        """
+        if environ.get("REQUEST_METHOD") == "HEAD":
+            self.close()
+            chunks = []
+        else:
+            chunks = self.stream()
+        start_response(str("200 OK"), list(HEADERS))
+        return chunks
+
+    def __bytes__(self):
+        """All that waits, as bytes of UTF-8; it goes on waiting."""
+        kept = self._kept
+        return b"".join(list(self._buffer) + kept[:])
+
+    def __unicode__(self):
+        """All that waits, as text; it goes on waiting."""
+        return self.__bytes__().decode("utf-8")
+
+    __str__ = __bytes__ if six.PY2 else __unicode__
+
+    def __repr__(self):
+        blocks = list(self._buffer) + self._kept[:]
+        return str("<%s: %d blocks, %d bytes waiting%s>") % (
+            type(self).__name__, len(blocks), sum(map(len, blocks)),
+            ", closed" if self._closed else "")
+
+    def __getstate__(self):
+        """A snapshot, for `copy` and `pickle`: what waits, without the stream."""
+        state = dict(self.__dict__)
+        state.update(_buffer=collections.deque(self._buffer), _kept=self._kept[:])
+        state.pop("_wake", None)
+        state.pop("_lock", None)
+        return state
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        if self._max_pending is not None:
+            self._pending = sum(map(len, self._buffer))
+            self._lock = threading.Lock()
+
+    def _put(self, block, message=False, has_id=False, keep=False):
+        """Add a block, or keep that of an id, whatever the state."""
+        if self._lock is None:
+            block = self._append(block, message, has_id, keep)
+        else:
+            with self._lock:
+                block = self._append(block, message, has_id, keep)
+        if not keep:
+            self._appended(block)
+
+    def _append(self, block, message, has_id, keep):
+        if self._closed:
+            raise ValueError(_CLOSED)
+        kept = self._kept
+        line = _claim(kept) if message or keep else b""
+        if line and message and not has_id:
+            block = block[:-1] + line
+        if self._max_pending is not None:
+            size = self._pending + len(block) + sum(map(len, kept))
+            if size > self._max_pending:
+                if line:
+                    kept.append(line)
+                raise BufferError("%d bytes would wait, max_pending is %d"
+                                  % (size, self._max_pending))
+            self._pending += 0 if keep else len(block)
+        if keep:
+            self._plain = False
+            self._kept = [block]
+        else:
+            self._buffer.append(block)
+        return block
+
+    def _appended(self, block):
+        """Wake the stream; take the block back if meanwhile another thread has closed."""
+        wake = self._wake
+        if wake is not None:
+            wake.set()
+        if self._closed:
+            try:
+                self._buffer.remove(block)
+            except ValueError:
+                return      # a reader has it
+            self._free(len(block))
+            raise ValueError(_CLOSED)
+
+    def _free(self, size):
+        if self._lock is not None:
+            with self._lock:
+                self._pending -= size
+
+    def _chunks(self, wake, keepalive):
+        try:
+            yield b""
+            idle = True     # the first chunk comes at once
+            while True:
+                # In this order: what is added or closed after the clear wakes the wait
+                # below, and all that was added before close() is in the buffer by then.
+                wake.clear()
+                closed = self._closed
+                chunk = b""
+                # A kept id alone does not count: its message may be about to come.
+                if idle or closed or self._buffer:
+                    chunk = self.data_to_send()
+                if chunk or idle:
+                    yield chunk or _COMMENT
+                    idle = False
+                elif closed:
+                    return
+                else:
+                    idle = not wake.wait(keepalive)
+        finally:
+            # No call of wake.set(): a finalizer must not wait for a lock.
+            self._closed = True
+            self._plain = False
+            del self._wake

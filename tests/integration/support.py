@@ -1,0 +1,96 @@
+"""Real servers as processes on loopback, and a client that shows when each byte came."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import requests
+
+
+def free_port():
+    with contextlib.closing(socket.socket()) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def wait_for(condition, seconds=10):
+    """What `condition()` gives, as soon as it is true; AssertionError if it never is."""
+    end = time.time() + seconds
+    while time.time() < end:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.01)    # nothing announces what another process does
+    raise AssertionError("not within %s seconds: %r" % (seconds, condition))
+
+
+def accepts(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except socket.error:
+        return False
+
+
+@contextlib.contextmanager
+def running(arguments, port, **options):
+    """A server process that listens on `port`; its output is in the error if it does not."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(arguments, stdout=output, stderr=output, **options)
+
+        def ready():
+            if process.poll() is not None:
+                output.seek(0)
+                raise AssertionError("%r ended: %s" % (arguments, output.read().decode()))
+            return accepts(port)
+
+        try:
+            wait_for(ready, 20)
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            killer = threading.Timer(10, process.kill)
+            killer.start()
+            process.wait()
+            killer.cancel()
+
+
+def python(*arguments):
+    return [sys.executable] + list(arguments)
+
+
+def environment(**more):
+    return dict(os.environ, **more)
+
+
+class Client(object):
+    """A response that is read byte by byte, so that nothing waits for more to come."""
+
+    def __init__(self, url, timeout=10, **options):
+        self.response = requests.get(url, stream=True, timeout=timeout, **options)
+        self._bytes = self.response.iter_content(1)
+
+    def read_until(self, end):
+        """All that comes, up to and with the bytes `end`."""
+        read = b""
+        while not read.endswith(end):
+            read += next(self._bytes)
+        return read
+
+    def rest(self):
+        return b"".join(self._bytes)
+
+    def close(self):
+        self.response.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
