@@ -32,7 +32,6 @@ import re
 import threading
 
 import six
-from six.moves import range
 
 __version__ = "2.0.0"
 __all__ = [str("Sse"), str("HEADERS"), str("last_event_id"), str("__version__")]
@@ -73,7 +72,7 @@ _ADD_EVENT = re.compile(r"add_event_(\w+)\Z")
 
 _CLOSED = "closed: nothing more can be added"
 
-# What `_head` made of the first short event names: a program has few, and uses them again.
+# What `_head` made of short event names: a program has a few, and uses them again and again.
 _HEADS = {}
 
 _TEXT = six.text_type
@@ -154,7 +153,7 @@ def _id_lines(event_id):
 
 
 def _head(event):
-    """What stands before the data of a message: its event field, and the name of the first line."""
+    """What stands before the data: the event field, and the name of the first data field."""
     if event is None:
         return "data: "
     event = _text("event", event)
@@ -206,9 +205,9 @@ def _block(head, name, value, tail):
 
 
 def _claim(kept):
-    """Take the id that is kept there; only one taker gets it, the others get nothing."""
+    """Take the block that is kept there; of several takers one gets it, the others b""."""
     try:
-        return kept.pop()
+        return kept.pop() if kept else b""
     except IndexError:
         return b""
 
@@ -234,29 +233,29 @@ def last_event_id(environ):
 class Sse(object):
     """A buffer of the blocks of one event stream, for one client.
 
-    :param default_retry: milliseconds, as `set_retry` takes them, for the first block;
-        None: no such block
-    :param max_pending: how many bytes may wait unsent, an int above 0; what would exceed
-        them is refused with `BufferError`. None: any number
-    :raises TypeError, ValueError: another type, or out of range
+    :param default_retry: milliseconds, as `set_retry` takes them, for a first block; None:
+        no such block
+    :param max_pending: how many bytes may wait unsent, an int above 0; None: any number
+    :raises TypeError, ValueError: as `set_retry`; `max_pending` is no int, or out of range
 
-    Any number of threads may add while one reads; a call that raises has changed nothing.
-    Text may be given as bytes of UTF-8 throughout.
+    Any number of threads may add while one reads. Whatever adds raises `ValueError` once
+    the `Sse` is closed and `BufferError` if more than `max_pending` would wait; a call that
+    raises has changed nothing. Text may also be given as bytes of UTF-8.
     """
 
-    _plain = True           # no kept id, no bound, no stream so far, and not closed
+    # The block of the id that set_event_id keeps, or nothing. Every id has a list of its
+    # own: who has looked at one never claims another that came later.
+    _kept = ()
+    _plain = True           # no id kept, no bound, no stream so far, and not closed
     _closed = False
     _wake = None            # an Event, while there is a stream
     _max_pending = None
-    _pending = 0            # with max_pending: the bytes in the buffer, and
-    _lock = None            # the lock to change that number
+    _pending = 0            # the bytes in the buffer, if there is a bound, and
+    _lock = None            # what is held to change them
 
     def __init__(self, default_retry=2000, max_pending=None):
         # Whole blocks, as bytes. append and popleft are atomic: nothing is torn or lost.
         self._buffer = collections.deque()
-        # The block of the id that set_event_id keeps, or nothing. Every id has a list of
-        # its own: who has looked at one does not claim another that came later.
-        self._kept = []
         if max_pending is not None:
             self._max_pending = _integer("max_pending", max_pending)
             if self._max_pending < 1:
@@ -266,13 +265,64 @@ class Sse(object):
         if default_retry is not None:
             self.set_retry(default_retry)
 
+    def _free(self, size):
+        """Count `size` bytes less in the buffer."""
+        if self._lock is not None:
+            with self._lock:
+                self._pending -= size
+
+    def _append(self, block, message, has_id, keep):
+        """Do what `_put` is for; give the block as it went into the buffer."""
+        if self._closed:
+            raise ValueError(_CLOSED)
+        kept = self._kept
+        claimed = _claim(kept) if message or keep else b""
+        if claimed and message and not has_id:
+            block = block[:-1] + claimed
+        if self._max_pending is not None:
+            size = self._pending + len(block) + sum(map(len, kept))
+            if size > self._max_pending:
+                if claimed:
+                    kept.append(claimed)
+                raise BufferError("%d bytes would wait, and max_pending is %d"
+                                  % (size, self._max_pending))
+            self._pending += 0 if keep else len(block)
+        if keep:
+            self._plain = False
+            self._kept = [block]
+        else:
+            self._buffer.append(block)
+        return block
+
+    def _appended(self, block):
+        """Wake the stream. If another thread has closed meanwhile, take the block back."""
+        wake = self._wake
+        if wake is not None:
+            wake.set()
+        if self._closed:
+            try:
+                self._buffer.remove(block)
+            except ValueError:
+                return      # a reader has it: it counts as added before
+            self._free(len(block))
+            raise ValueError(_CLOSED)
+
+    def _put(self, block, message=False, has_id=False, keep=False):
+        """Add a block, a message with the id that is kept; or keep the block of an id."""
+        if self._lock is None:
+            block = self._append(block, message, has_id, keep)
+        else:
+            with self._lock:
+                block = self._append(block, message, has_id, keep)
+        if not keep:
+            self._appended(block)
+
     def set_retry(self, num):
         """Add a block that sets the client's reconnection time (#event-stream-interpretation).
 
         :param num: milliseconds, an int from 0 to 2147483647
         :raises TypeError: not an int, or a bool
-        :raises ValueError: out of range, or closed
-        :raises BufferError: over max_pending
+        :raises ValueError: out of range
         """
         num = _integer("retry", num)
         if not 0 <= num <= _MAX_RETRY:
@@ -285,11 +335,10 @@ class Sse(object):
         With no message after it, it leaves as a block of its own when the buffer is read.
         Where several threads add, give it to `add_message` instead.
 
-        :param event_id: text or an int; None or "" resets (#the-last-event-id-header)
+        :param event_id: text or an int; None and "" reset (#the-last-event-id-header)
         :raises TypeError: another type, or a bool
-        :raises ValueError: a control character, a space at either end, more than 1024
-            bytes, a lone surrogate, bytes that do not decode, or closed
-        :raises BufferError: over max_pending
+        :raises ValueError: with a control character or a space at either end, of more than
+            1024 bytes, not Unicode
         """
         self._put(_block(_id_lines(event_id), "", "", ""), keep=True)
 
@@ -300,36 +349,35 @@ class Sse(object):
     def add_message(self, event, text, encoding="utf-8", event_id=None):
         """Add an event.
 
-        :param event: its type, of one line; None sends no event field. Clients take that,
-            and "", for "message"
+        :param event: its type, one line of text; None: no event field. To clients that, and
+            "", is "message"
         :param text: its data: text, bytes in `encoding`, or a list, tuple, set or frozenset
-            of such, of which each begins a new line; a set goes in sorted order. It arrives
-            with CRLF and CR as LF and otherwise as it is, also if it is empty
+            of such, where each item begins a new line; a set goes in sorted order. It
+            arrives with CRLF and CR as LF, and else unchanged, also if it is empty
         :param encoding: the name of a codec
-        :param event_id: the id, as for `set_event_id`, in place of one that is kept; ""
+        :param event_id: its id, as `set_event_id` takes it, in place of one that is kept; ""
             resets, None is no id
         :raises TypeError: another type
-        :raises ValueError: a CR or LF in `event`, a bad id, a lone surrogate, bytes that do
-            not decode, or closed
-        :raises LookupError: `encoding` is unknown, or is not one of text
-        :raises BufferError: over max_pending
+        :raises ValueError: CR or LF in `event`, an id that `set_event_id` refuses, a lone
+            surrogate, bytes that do not decode
+        :raises LookupError: `encoding` is unknown, or not one of text
 
-        All of it is one block: a client gets the event with its id, or neither.
+        All goes into one block: the client gets the event and its id, or neither.
         """
         if type(text) is not _TEXT:
             text = _data(text, encoding)
-        # Not of a subclass: its own __eq__ might find another's.
+        # Of a subclass never: what its __eq__ finds may be another's.
         head = _HEADS.get(event) if type(event) is _TEXT else None
         if head is None:
             head = _head(event)
         if event_id is None:
             block = _block(head, "data: ", text, "\n\n")
         else:
-            # The id last: a connection that breaks half-way takes none with it.
+            # Last: a client that is cut off half-way must not claim what it did not get.
             block = _block(head, "data: ", text, "\n" + _id_lines(event_id))
         if self._plain:
             self._buffer.append(block)
-            # Looked at once more: whoever begins a stream now may have missed the block.
+            # Once more: a stream that began meanwhile may have looked too early.
             if not self._plain:
                 self._appended(block)
         else:
@@ -338,11 +386,10 @@ class Sse(object):
     def add_json(self, event, value, event_id=None, default=None):
         """Add an event whose data is `value` as compact JSON, in ASCII.
 
-        :param event: as for `add_message`, and so is `event_id`
-        :param value: as for `json.dumps`, and so is `default`; no NaN and no infinities,
-            which browsers do not parse
-        :raises TypeError, ValueError: those of `json.dumps` and of `add_message`
-        :raises BufferError: over max_pending
+        :param event: and `event_id`: as for `add_message`
+        :param value: and `default`: as for `json.dumps`, without NaN and infinities, which
+            browsers do not parse
+        :raises TypeError, ValueError: as `json.dumps` and `add_message`
         """
         text = json.dumps(value, allow_nan=False, separators=(",", ":"), default=default)
         self.add_message(event, text, event_id=event_id)
@@ -352,29 +399,23 @@ class Sse(object):
 
         :param text: text
         :raises TypeError: another type
-        :raises ValueError: a lone surrogate, bytes that do not decode, or closed
-        :raises BufferError: over max_pending
+        :raises ValueError: a lone surrogate, bytes that do not decode
         """
         self._put(_block(": ", ": ", _text("comment", text), "\n"))
 
     def __getattr__(self, attr):
         """`add_event_NAME(...)` is `add_message("NAME", ...)`.
 
-        NAME is of letters, digits and underscores, on Python 2 those of ASCII.
+        NAME is of letters, digits and underscores, on Python 2 of ASCII ones.
         """
         # By the name alone: copy and pickle ask before there is any state.
         match = _ADD_EVENT.match(attr)
         if match is None:
-            raise AttributeError("'%s' object has no attribute '%s'"
-                                 % (type(self).__name__, attr))
+            raise AttributeError("%r object has no attribute %r" % (type(self).__name__, attr))
         return functools.partial(self.add_message, match.group(1))
 
-    def flush(self):
-        """Forget all that waits, the kept id too. A block that is being read is finished."""
-        self.data_to_send()
-
     def data_to_send(self):
-        """Take all that waits, as bytes of UTF-8; b"" if nothing does."""
+        """Take all that waits, as bytes; b"" if nothing does."""
         # Looked up before the blocks: an id kept after them must not overtake a message.
         kept = self._kept
         buffer = self._buffer
@@ -390,10 +431,14 @@ class Sse(object):
             blocks.append(_claim(kept))
         return b"".join(blocks)
 
-    def __iter__(self):
-        """Take what waits, as text: an item for each line, one for a retry or id block.
+    def flush(self):
+        """Forget all that waits, the kept id too. A block that is being read is finished."""
+        self.data_to_send()
 
-        An iteration that is given up has lost the block that it had begun, at most.
+    def __iter__(self):
+        """Take what waits, as text: an item for each line, one for a retry or an id block.
+
+        An iteration that is given up loses the block that it had begun, at most.
         """
         while True:
             kept = self._kept
@@ -408,153 +453,14 @@ class Sse(object):
             for line in [block] if block[:2] in (b"re", b"id") else io.BytesIO(block):
                 yield line.decode("utf-8")
 
-    def stream(self, keepalive=15):
-        """Iterate over all that waits and all that is added from then on, as bytes.
-
-        The first chunk comes at once. Then one comes for all that waits as soon as
-        something does, and a comment after `keepalive` seconds without any; after
-        `close()`, the rest and the end. Closing the iterator, as a server does when the
-        client has left, closes the `Sse`.
-
-        :param keepalive: a number of seconds above 0 and up to 2147483 (#authoring-notes
-            advises "every 15 seconds or so"), or None
-        :return: an iterator of byte strings, none empty, for the body of a response
-        :raises TypeError: not a number
-        :raises ValueError: out of range
-        :raises RuntimeError: there is a stream already
-        """
-        if keepalive is not None:
-            if isinstance(keepalive, bool) or not isinstance(
-                    keepalive, six.integer_types + (float,)):
-                raise TypeError("keepalive must be a number or None, not %s"
-                                % type(keepalive).__name__)
-            if not 0 < keepalive <= _MAX_KEEPALIVE:
-                raise ValueError("keepalive must be above 0 and up to %d seconds"
-                                 % _MAX_KEEPALIVE)
-        wake = threading.Event()
-        if self.__dict__.setdefault("_wake", wake) is not wake:
-            raise RuntimeError("there is a stream of this Sse already")
-        self._plain = False
-        chunks = self._chunks(wake, keepalive)
-        next(chunks)    # into its try: so closing it has its effect also before the first chunk
-        return chunks
-
-    def close(self):
-        """No more will be added: the stream sends what waits, and ends."""
-        self._closed = True
-        self._plain = False
-        wake = self._wake
-        if wake is not None:
-            wake.set()
-
-    @property
-    def closed(self):
-        """Whether `close()` was called, or the stream's client has left."""
-        return self._closed
-
-    def __call__(self, environ, start_response):
-        """The WSGI application that answers with `HEADERS` and `stream()`.
-
-        To HEAD it answers with the headers alone, and closes.
-
-        :raises RuntimeError: there is a stream already
-        """
-        if environ.get("REQUEST_METHOD") == "HEAD":
-            self.close()
-            chunks = []
-        else:
-            chunks = self.stream()
-        start_response(str("200 OK"), list(HEADERS))
-        return chunks
-
-    def __bytes__(self):
-        """All that waits, as bytes of UTF-8; it goes on waiting."""
-        kept = self._kept
-        return b"".join(list(self._buffer) + kept[:])
-
-    def __unicode__(self):
-        """All that waits, as text; it goes on waiting."""
-        return self.__bytes__().decode("utf-8")
-
-    __str__ = __bytes__ if six.PY2 else __unicode__
-
-    def __repr__(self):
-        blocks = list(self._buffer) + self._kept[:]
-        return str("<%s: %d blocks, %d bytes waiting%s>") % (
-            type(self).__name__, len(blocks), sum(map(len, blocks)),
-            ", closed" if self._closed else "")
-
-    def __getstate__(self):
-        """A snapshot, for `copy` and `pickle`: what waits, without the stream."""
-        state = dict(self.__dict__)
-        state.update(_buffer=collections.deque(self._buffer), _kept=self._kept[:])
-        state.pop("_wake", None)
-        state.pop("_lock", None)
-        return state
-
-    def __setstate__(self, state):
-        self.__dict__.update(state)
-        if self._max_pending is not None:
-            self._pending = sum(map(len, self._buffer))
-            self._lock = threading.Lock()
-
-    def _put(self, block, message=False, has_id=False, keep=False):
-        """Add a block, or keep that of an id, whatever the state."""
-        if self._lock is None:
-            block = self._append(block, message, has_id, keep)
-        else:
-            with self._lock:
-                block = self._append(block, message, has_id, keep)
-        if not keep:
-            self._appended(block)
-
-    def _append(self, block, message, has_id, keep):
-        if self._closed:
-            raise ValueError(_CLOSED)
-        kept = self._kept
-        line = _claim(kept) if message or keep else b""
-        if line and message and not has_id:
-            block = block[:-1] + line
-        if self._max_pending is not None:
-            size = self._pending + len(block) + sum(map(len, kept))
-            if size > self._max_pending:
-                if line:
-                    kept.append(line)
-                raise BufferError("%d bytes would wait, max_pending is %d"
-                                  % (size, self._max_pending))
-            self._pending += 0 if keep else len(block)
-        if keep:
-            self._plain = False
-            self._kept = [block]
-        else:
-            self._buffer.append(block)
-        return block
-
-    def _appended(self, block):
-        """Wake the stream; take the block back if meanwhile another thread has closed."""
-        wake = self._wake
-        if wake is not None:
-            wake.set()
-        if self._closed:
-            try:
-                self._buffer.remove(block)
-            except ValueError:
-                return      # a reader has it
-            self._free(len(block))
-            raise ValueError(_CLOSED)
-
-    def _free(self, size):
-        if self._lock is not None:
-            with self._lock:
-                self._pending -= size
-
     def _chunks(self, wake, keepalive):
+        """The stream; its first item is no chunk."""
         try:
             yield b""
             idle = True     # the first chunk comes at once
             while True:
-                # In this order: what is added or closed after the clear wakes the wait
-                # below, and all that was added before close() is in the buffer by then.
+                # In this order: what comes after the clear ends the wait below, and what
+                # was added before close() is in the buffer when closed is seen.
                 wake.clear()
                 closed = self._closed
                 chunk = b""
@@ -569,7 +475,98 @@ class Sse(object):
                 else:
                     idle = not wake.wait(keepalive)
         finally:
-            # No call of wake.set(): a finalizer must not wait for a lock.
+            # Not close(): this may be a finalizer, which must not wait for wake's lock.
             self._closed = True
             self._plain = False
             del self._wake
+
+    def stream(self, keepalive=15):
+        """Take all that waits and all that is added from now on, as bytes, chunk by chunk.
+
+        The first chunk comes at once. Then comes one for all that waits as soon as
+        something does, and a comment after each `keepalive` seconds of silence. After
+        `close()` it ends with what waits. Its own close(), which a server calls when the
+        client has left, closes the `Sse`.
+
+        :param keepalive: seconds, a number above 0 and up to 2147483; None: no comments
+            (#authoring-notes: "every 15 seconds or so")
+        :return: an iterator of byte strings, the body of a response
+        :raises TypeError: `keepalive` is no number
+        :raises ValueError: `keepalive` is out of range
+        :raises RuntimeError: this `Sse` has a stream already
+        """
+        if keepalive is not None:
+            if isinstance(keepalive, bool) or not isinstance(
+                    keepalive, six.integer_types + (float,)):
+                raise TypeError("keepalive must be a number or None, not %s"
+                                % type(keepalive).__name__)
+            if not 0 < keepalive <= _MAX_KEEPALIVE:
+                raise ValueError("keepalive must be above 0 and up to %d seconds"
+                                 % _MAX_KEEPALIVE)
+        wake = threading.Event()
+        if self.__dict__.setdefault("_wake", wake) is not wake:
+            raise RuntimeError("this Sse has a stream already")
+        self._plain = False
+        chunks = self._chunks(wake, keepalive)
+        # Into its try: closed before its first chunk, it closes the Sse all the same.
+        next(chunks)
+        return chunks
+
+    def close(self):
+        """No more will come: the stream sends what waits, and ends."""
+        self._closed = True
+        self._plain = False
+        wake = self._wake
+        if wake is not None:
+            wake.set()
+
+    @property
+    def closed(self):
+        """Whether `close()` was called, or the client of the stream has left."""
+        return self._closed
+
+    def __call__(self, environ, start_response):
+        """The WSGI application: status 200, `HEADERS` and `stream()`.
+
+        To HEAD it answers with the headers alone, and closes the `Sse`.
+
+        :raises RuntimeError: this `Sse` has a stream already
+        """
+        if environ.get("REQUEST_METHOD") == "HEAD":
+            self.close()
+            chunks = []
+        else:
+            chunks = self.stream()
+        start_response(str("200 OK"), list(HEADERS))
+        return chunks
+
+    def __bytes__(self):
+        """All that waits, as bytes; it goes on waiting."""
+        kept = self._kept
+        return b"".join(list(self._buffer) + list(kept))
+
+    def __unicode__(self):
+        """All that waits, as text; it goes on waiting."""
+        return self.__bytes__().decode("utf-8")
+
+    __str__ = __bytes__ if six.PY2 else __unicode__
+
+    def __repr__(self):
+        blocks = list(self._buffer) + list(self._kept)
+        return "<%s: %d blocks, %d bytes waiting%s>" % (
+            type(self).__name__, len(blocks), sum(map(len, blocks)),
+            ", closed" if self._closed else "")
+
+    def __getstate__(self):
+        """A snapshot, for `copy` and `pickle`: all but the stream."""
+        state = dict(self.__dict__, _buffer=collections.deque(self._buffer),
+                     _kept=self._kept[:])
+        state.pop("_wake", None)
+        state.pop("_lock", None)
+        return state
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        if self._max_pending is not None:
+            self._pending = sum(map(len, self._buffer))
+            self._lock = threading.Lock()

@@ -1,0 +1,269 @@
+"""Who may call what: any number of writers, readers that share whole blocks, nothing lost."""
+
+import collections
+import copy
+import sys
+import threading
+
+import pytest
+
+from sse import Sse
+
+WRITERS = 4
+EVENTS = 3000
+
+
+@pytest.fixture(autouse=True)
+def tiny_switch_interval():
+    """Threads take turns as often as the interpreter can."""
+    if hasattr(sys, "setswitchinterval"):
+        get, change, tiny = sys.getswitchinterval, sys.setswitchinterval, 1e-6
+    else:
+        get, change, tiny = sys.getcheckinterval, sys.setcheckinterval, 1
+    usual = get()
+    change(tiny)
+    yield
+    change(usual)
+
+
+class Threads(object):
+    """Threads that run from the end of the with block's head to its end, errors included."""
+
+    def __init__(self):
+        self.errors = []
+        self.threads = []
+
+    def start(self, function, *arguments):
+        def run():
+            try:
+                function(*arguments)
+            except Exception as error:
+                self.errors.append(error)
+        thread = threading.Thread(target=run)
+        thread.daemon = True
+        self.threads.append(thread)
+        thread.start()
+        return thread
+
+    def join(self):
+        for thread in self.threads:
+            thread.join(60)
+            assert not thread.is_alive()
+        assert self.errors == []
+
+
+def write(sse, writer, events=EVENTS):
+    """Every way to add a message, an id in its block."""
+    name = "w%d" % writer
+    for number in range(events):
+        if number % 2:
+            sse.add_message(name, "first\n%d" % number, event_id="%s-%d" % (name, number))
+        else:
+            getattr(sse, "add_event_" + name)(["first", "%d" % number],
+                                              event_id="%s-%d" % (name, number))
+
+
+def block(writer, number):
+    return ("event: w%d\ndata: first\ndata: %d\nid: w%d-%d\n\n"
+            % (writer, number, writer, number)).encode()
+
+
+def by_iteration(sse, done):
+    while not done():
+        yield "".join(sse).encode("utf-8")
+    yield "".join(sse).encode("utf-8")
+
+
+def by_data_to_send(sse, done):
+    while not done():
+        yield sse.data_to_send()
+    yield sse.data_to_send()
+
+
+def by_stream(sse, done):
+    for chunk in sse.stream(keepalive=60):
+        yield b"" if chunk == b": \n" else chunk
+
+
+READERS = [by_iteration, by_data_to_send, by_stream]
+
+
+def check(stream):
+    """Each block once, whole, in its writer's order."""
+    blocks = stream.split(b"\n\n")
+    assert blocks.pop() == b""
+    of_writer = collections.defaultdict(list)
+    for one in blocks:
+        of_writer[one.split(b"\n")[0][len(b"event: w"):]].append(one + b"\n\n")
+    for writer in range(WRITERS):
+        expected = [block(writer, number) for number in range(EVENTS)]
+        assert of_writer.pop(str(writer).encode()) == expected
+    assert not of_writer
+
+
+def ids(value):
+    return value.__name__ if callable(value) else None
+
+
+@pytest.mark.parametrize("max_pending", [None, 10 ** 9])
+@pytest.mark.parametrize("read", READERS, ids=ids)
+def test_four_writers_and_a_reader(read, max_pending):
+    sse = Sse(default_retry=None, max_pending=max_pending)
+    threads = Threads()
+    writers = [threads.start(write, sse, number) for number in range(WRITERS)]
+
+    def close_after():
+        for writer in writers:
+            writer.join()
+        sse.close()
+
+    threads.start(close_after)
+    stream = b"".join(read(sse, lambda: sse.closed))
+    threads.join()
+    check(stream)
+    assert len(sse._buffer) == 0
+    assert sse.data_to_send() == b""
+
+
+@pytest.mark.parametrize("read", [by_iteration, by_data_to_send], ids=ids)
+def test_two_readers_share_whole_blocks(read):
+    sse = Sse(default_retry=None)
+    for number in range(WRITERS):
+        write(sse, number)
+    threads = Threads()
+    read_by = [[], []]
+    for taken in read_by:
+        threads.start(lambda taken: taken.extend(read(sse, lambda: not sse._buffer)), taken)
+    threads.join()
+    blocks = sorted(part + b"\n\n" for taken in read_by
+                    for part in b"".join(taken).split(b"\n\n") if part)
+    assert blocks == sorted(block(writer, number)
+                            for writer in range(WRITERS) for number in range(EVENTS))
+
+
+def test_snapshots_while_writers_add():
+    sse = Sse(default_retry=None)
+    threads = Threads()
+    writers = [threads.start(write, sse, number, 500) for number in range(WRITERS)]
+    while any(writer.is_alive() for writer in writers):
+        for snapshot in (bytes(sse) if bytes is not str else str(sse),
+                         copy.copy(sse).data_to_send()):
+            parts = snapshot.split(b"\n\n")
+            assert parts.pop() == b""
+            for part in parts:
+                assert part.startswith(b"event: w") and part.count(b"\n") == 3
+        assert repr(sse)
+    threads.join()
+
+
+def test_a_kept_id_goes_to_one_message_only():
+    for _ in range(200):
+        sse = Sse(default_retry=None)
+        sse.set_event_id("7")
+        barrier = threading.Event()
+        threads = Threads()
+
+        def add():
+            barrier.wait()
+            sse.add_message("e", "x")
+
+        for _ in range(WRITERS):
+            threads.start(add)
+        barrier.set()
+        stream = sse.data_to_send()
+        threads.join()
+        stream += sse.data_to_send()
+        assert stream.count(b"id: 7\n") == 1
+        assert stream.count(b"data: x\n") == WRITERS
+
+
+def test_an_id_that_is_kept_does_not_overtake_a_message():
+    """The order of each call of one writer, whatever a reader takes in between."""
+    sse = Sse(default_retry=None)
+    count = 3000
+
+    def add():
+        for number in range(count):
+            sse.add_message("e", "x", event_id=2 * number)
+            sse.set_event_id(2 * number + 1)
+
+    threads = Threads()
+    writer = threads.start(add)
+    stream = b"".join(by_data_to_send(sse, lambda: not writer.is_alive()))
+    threads.join()
+    seen = [int(line[4:]) for line in stream.split(b"\n") if line.startswith(b"id: ")]
+    assert seen == sorted(seen)
+    assert [number for number in seen if number % 2 == 0] == list(range(0, 2 * count, 2))
+
+
+@pytest.mark.parametrize("bound", [200, 1000, 9999])
+def test_the_bound_is_exact_under_several_writers(bound):
+    sse = Sse(default_retry=None, max_pending=bound)
+    size = len(b"event: e\ndata: xxxxx\n\n")
+    refused = []
+    threads = Threads()
+
+    def add():
+        for _ in range(600):
+            try:
+                sse.add_message("e", "xxxxx")
+            except BufferError:
+                refused.append(1)
+
+    for _ in range(WRITERS):
+        threads.start(add)
+    threads.join()
+    assert len(sse.data_to_send()) == bound // size * size
+    assert len(refused) == WRITERS * 600 - bound // size
+
+
+def test_the_bound_holds_while_a_reader_reads():
+    sse = Sse(default_retry=None, max_pending=500)
+    threads = Threads()
+    added = []
+
+    def add():
+        for _ in range(2000):
+            try:
+                sse.add_message("e", "xxxxx")
+                added.append(1)
+            except BufferError:
+                pass
+
+    writers = [threads.start(add) for _ in range(WRITERS)]
+    events = 0
+    while any(writer.is_alive() for writer in writers):
+        chunk = sse.data_to_send()
+        events += chunk.count(b"\n\n")
+    threads.join()
+    events += sse.data_to_send().count(b"\n\n")
+    assert events == len(added)
+    # All that is freed can be used again.
+    sse.add_comment("x" * (500 - len(b": \n")))
+
+
+def test_what_is_added_is_sent_or_refused_when_another_thread_closes():
+    for _ in range(300):
+        sse = Sse(default_retry=None)
+        stream = sse.stream(keepalive=60)
+        threads = Threads()
+        accepted = []
+
+        def add():
+            number = 0
+            while True:
+                try:
+                    sse.add_message("e", "%d" % number)
+                except ValueError:
+                    return
+                accepted.append(("%d" % number).encode())
+                number += 1
+
+        threads.start(add)
+        sent = next(stream)
+        threads.start(sse.close)
+        sent += b"".join(stream)
+        threads.join()
+        assert sent.replace(b": \n", b"") == b"".join(
+            b"event: e\ndata: " + number + b"\n\n" for number in accepted)
+        assert sse.data_to_send() == b""
