@@ -213,12 +213,10 @@ def _claim(kept):
 
 
 def last_event_id(environ):
-    """The last event ID that the client sent when it came back (#the-last-event-id-header).
+    """The last event ID with which a client came back, as text (#the-last-event-id-header).
 
-    :param environ: the WSGI environ
-    :return: text, or None if the header is absent, empty or not UTF-8
-
-    Anybody may send any: look it up, do not trust it.
+    `environ` is the WSGI environ. None if the header is absent, empty or not UTF-8. Anybody
+    may send any: look it up, do not trust it.
     """
     value = environ.get("HTTP_LAST_EVENT_ID")
     try:
@@ -233,14 +231,14 @@ def last_event_id(environ):
 class Sse(object):
     """A buffer of the blocks of one event stream, for one client.
 
-    :param default_retry: milliseconds, as `set_retry` takes them, for a first block; None:
-        no such block
-    :param max_pending: how many bytes may wait unsent, an int above 0; None: any number
-    :raises TypeError, ValueError: as `set_retry`; `max_pending` is no int, or out of range
+    `default_retry`: the reconnection time of a first block, in milliseconds as for
+    `set_retry`; None: no such block. `max_pending`: how many bytes may wait unsent, an int
+    above 0 (else `TypeError`, `ValueError`); None: any number.
 
     Any number of threads may add while one reads. Whatever adds raises `ValueError` once
-    the `Sse` is closed and `BufferError` if more than `max_pending` would wait; a call that
-    raises has changed nothing. Text may also be given as bytes of UTF-8.
+    closed, `BufferError` if more than `max_pending` would wait, `UnicodeEncodeError` for a
+    lone surrogate and `UnicodeDecodeError` for bytes that do not decode (both are
+    ValueErrors); a call that raises has changed nothing. Text is text or bytes of UTF-8.
     """
 
     # The block of the id that set_event_id keeps, or nothing. Every id has a list of its
@@ -318,11 +316,10 @@ class Sse(object):
             self._appended(block)
 
     def set_retry(self, num):
-        """Add a block that sets the client's reconnection time (#event-stream-interpretation).
+        """Add a block that sets the reconnection time: `num` milliseconds, 0 to 2147483647.
 
-        :param num: milliseconds, an int from 0 to 2147483647
-        :raises TypeError: not an int, or a bool
-        :raises ValueError: out of range
+        `TypeError` if that is no int, or a bool; `ValueError` if it is out of range.
+        (#event-stream-interpretation, "retry")
         """
         num = _integer("retry", num)
         if not 0 <= num <= _MAX_RETRY:
@@ -330,15 +327,12 @@ class Sse(object):
         self._put(_block("retry: ", "", "%d" % num, "\n\n"))
 
     def set_event_id(self, event_id):
-        """Keep an id for the next message, in whose block it is written.
+        """Keep an id, text or an int, for the next message, in whose block it is written.
 
-        With no message after it, it leaves as a block of its own when the buffer is read.
-        Where several threads add, give it to `add_message` instead.
-
-        :param event_id: text or an int; None and "" reset (#the-last-event-id-header)
-        :raises TypeError: another type, or a bool
-        :raises ValueError: with a control character or a space at either end, of more than
-            1024 bytes, not Unicode
+        None and "" reset (#the-last-event-id-header). With no message after it, it leaves as a
+        block of its own when the buffer is read. Where several threads add, give it to
+        `add_message` instead. `TypeError` for another type, or a bool; `ValueError` for control
+        characters, a space at either end, or more than 1024 bytes.
         """
         self._put(_block(_id_lines(event_id), "", "", ""), keep=True)
 
@@ -347,22 +341,16 @@ class Sse(object):
         self.set_event_id(None)
 
     def add_message(self, event, text, encoding="utf-8", event_id=None):
-        """Add an event.
+        """Add an event, as one block: a client gets all of it, its id too, or nothing.
 
-        :param event: its type, one line of text; None: no event field. To clients that, and
-            "", is "message"
-        :param text: its data: text, bytes in `encoding`, or a list, tuple, set or frozenset
-            of such, where each item begins a new line; a set goes in sorted order. It
-            arrives with CRLF and CR as LF, and else unchanged, also if it is empty
-        :param encoding: the name of a codec
-        :param event_id: its id, as `set_event_id` takes it, in place of one that is kept; ""
-            resets, None is no id
-        :raises TypeError: another type
-        :raises ValueError: CR or LF in `event`, an id that `set_event_id` refuses, a lone
-            surrogate, bytes that do not decode
-        :raises LookupError: `encoding` is unknown, or not one of text
+        `event` is its type, text of one line; None: no event field, to clients "message".
+        `text` is its data: text, bytes in `encoding`, or a list, tuple, set or frozenset of
+        these, where each item begins a new line; a set goes in sorted order. It arrives with
+        CRLF and CR as LF, and else unchanged, also if it is empty. `event_id` is as for
+        `set_event_id`, in place of one that is kept; None: no id.
 
-        All goes into one block: the client gets the event and its id, or neither.
+        `TypeError` for other types; `ValueError` for a CR or LF in `event`, and for a bad id;
+        `LookupError` if `encoding` is unknown, or gives no text. (#parsing-an-event-stream)
         """
         if type(text) is not _TEXT:
             text = _data(text, encoding)
@@ -386,10 +374,8 @@ class Sse(object):
     def add_json(self, event, value, event_id=None, default=None):
         """Add an event whose data is `value` as compact JSON, in ASCII.
 
-        :param event: and `event_id`: as for `add_message`
-        :param value: and `default`: as for `json.dumps`, without NaN and infinities, which
-            browsers do not parse
-        :raises TypeError, ValueError: as `json.dumps` and `add_message`
+        `value` and `default` are as for `json.dumps`, the others as for `add_message`, and so
+        are the errors; NaN and infinities, which browsers do not parse: `ValueError`.
         """
         text = json.dumps(value, allow_nan=False, separators=(",", ":"), default=default)
         self.add_message(event, text, event_id=event_id)
@@ -397,16 +383,14 @@ class Sse(object):
     def add_comment(self, text=""):
         """Add a comment, which clients ignore: a line for each line of `text`.
 
-        :param text: text
-        :raises TypeError: another type
-        :raises ValueError: a lone surrogate, bytes that do not decode
+        `TypeError` if that is not text. (#authoring-notes)
         """
         self._put(_block(": ", ": ", _text("comment", text), "\n"))
 
     def __getattr__(self, attr):
-        """`add_event_NAME(...)` is `add_message("NAME", ...)`.
+        """`add_event_NAME(text, encoding="utf-8", event_id=None)`: an event of type NAME.
 
-        NAME is of letters, digits and underscores, on Python 2 of ASCII ones.
+        NAME is letters, digits and underscores, on Python 2 of ASCII; else `AttributeError`.
         """
         # By the name alone: copy and pickle ask before there is any state.
         match = _ADD_EVENT.match(attr)
@@ -481,19 +465,14 @@ class Sse(object):
             del self._wake
 
     def stream(self, keepalive=15):
-        """Take all that waits and all that is added from now on, as bytes, chunk by chunk.
+        """The body of a response that stays open: an iterator of byte strings.
 
-        The first chunk comes at once. Then comes one for all that waits as soon as
-        something does, and a comment after each `keepalive` seconds of silence. After
-        `close()` it ends with what waits. Its own close(), which a server calls when the
-        client has left, closes the `Sse`.
-
-        :param keepalive: seconds, a number above 0 and up to 2147483; None: no comments
-            (#authoring-notes: "every 15 seconds or so")
-        :return: an iterator of byte strings, the body of a response
-        :raises TypeError: `keepalive` is no number
-        :raises ValueError: `keepalive` is out of range
-        :raises RuntimeError: this `Sse` has a stream already
+        Its first chunk comes at once. Then comes one for all that waits as soon as any thread
+        adds something, and a comment after `keepalive` seconds of silence, a number above 0 and
+        up to 2147483; None: no comments. After `close()` it ends with what waits. Its own
+        close(), which a server calls when the client has left, closes the `Sse`. `TypeError` or
+        `ValueError` for another `keepalive`; `RuntimeError` if there is a stream of this `Sse`
+        already. (#authoring-notes)
         """
         if keepalive is not None:
             if isinstance(keepalive, bool) or not isinstance(
@@ -526,11 +505,9 @@ class Sse(object):
         return self._closed
 
     def __call__(self, environ, start_response):
-        """The WSGI application: status 200, `HEADERS` and `stream()`.
+        """The WSGI application: status 200, `HEADERS` and `stream()`, its `RuntimeError` too.
 
         To HEAD it answers with the headers alone, and closes the `Sse`.
-
-        :raises RuntimeError: this `Sse` has a stream already
         """
         if environ.get("REQUEST_METHOD") == "HEAD":
             self.close()
