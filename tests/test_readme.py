@@ -5,9 +5,16 @@ import io
 import os
 import re
 
+import pytest
 import sse
 
-README = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "README.rst")
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+README = os.path.join(FOLDER, "..", "README.rst")
+
+
+def read(path):
+    with io.open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 def test_examples():
@@ -20,10 +27,15 @@ def test_docstring():
     assert results.attempted == 4 and results.failed == 0
 
 
+@pytest.mark.parametrize("name", ["wsgi", "flask", "django", "starlette"])
+def test_applications_are_those_that_run_in_the_integration_tests(name):
+    text = read(os.path.join(FOLDER, "integration", "frameworks", name + "_app.py"))
+    body = text.split('"""\n\n', 1)[1]
+    assert re.sub("(?m)^(?=.)", "    ", body) in read(README)
+
+
 def test_ci_calls_the_test_command():
-    with io.open(README, encoding="utf-8") as file:
-        command = re.search(r"^Test it::\n\n    (.+)\n", file.read(), re.M).group(1)
-    run = os.path.join(os.path.dirname(README), ".ci", "run")
+    command = re.search(r"^Test it::\n\n    (.+)\n", read(README), re.M).group(1)
+    run = os.path.join(FOLDER, "..", ".ci", "run")
     if os.path.exists(run):     # not in the sdist
-        with io.open(run, encoding="utf-8") as file:
-            assert "\n%s\n" % command in file.read()
+        assert "\n%s\n" % command in read(run)
