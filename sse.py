@@ -110,20 +110,18 @@ else:
 
 def _text(field, value, encoding="utf-8"):
     """`value`, text or bytes in `encoding`, as exact text."""
-    # join takes the real characters of a subclass, whatever methods it overrides.
-    if isinstance(value, _TEXT):
-        return "".join(["", value])
     if isinstance(value, bytes):
-        value = b"".join([b"", value])
+        value = bytes.__getitem__(value, slice(None))
         codec = codecs.lookup(encoding)
         if codec.name == "utf-8":
             return _decode(value)
         # A codec from bytes to bytes is not even tried: zlib's would unpack a bomb.
-        if getattr(codec, "_is_text_encoding", True):
-            text = codec.decode(value)[0]
-            if isinstance(text, _TEXT):
-                return text
-        raise LookupError("%s is not a text encoding" % codec.name)
+        value = codec.decode(value)[0] if getattr(codec, "_is_text_encoding", True) else None
+        if not isinstance(value, _TEXT):
+            raise LookupError("%s is not a text encoding" % codec.name)
+    if isinstance(value, _TEXT):
+        # The real characters of a subclass, as above its bytes, whatever methods it overrides.
+        return value if type(value) is _TEXT else "".join(["", value])
     raise TypeError("%s must be text or bytes, not %s%s" % (
         field, type(value).__name__,
         " (JSON goes through add_json)" if field == "data" else ""))

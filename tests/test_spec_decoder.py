@@ -1,0 +1,111 @@
+# -*- coding: utf-8 -*-
+"""The tests' own client, against the streams of the web platform tests."""
+
+from __future__ import unicode_literals
+
+import glob
+import io
+import json
+import os
+
+import pytest
+
+from spec_decoder import Decoder, decode, utf8_decode
+
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vectors", "wpt")
+
+
+def load():
+    """Each stream of each file, so named that a failure names the web platform test."""
+    streams = []
+    for path in sorted(glob.glob(os.path.join(FOLDER, "*.json"))):
+        with io.open(path, encoding="utf-8") as file:
+            content = json.load(file)
+        assert content["test"].startswith("eventsource/") and content["streams"], path
+        for number, stream in enumerate(content["streams"], 1):
+            name = "%s-%d" % (os.path.basename(path)[:-len(".json")], number)
+            streams.append(pytest.param(stream, id=str(name)))
+    return streams
+
+
+STREAMS = load()
+
+
+def test_there_are_streams():
+    # Without any, pytest would only skip the test below.
+    assert len(STREAMS) >= 40
+
+
+@pytest.mark.parametrize("pieces", [None, 1, 2, 3, 7])
+@pytest.mark.parametrize("stream", STREAMS)
+def test_web_platform_stream(stream, pieces):
+    client = decode(stream["stream"].encode("utf-8"), pieces)
+    assert [list(event) for event in client.events] == stream["events"]
+    assert client.last_event_id == stream["last_event_id"]
+    assert client.reconnection_time == stream["reconnection_time"]
+
+
+@pytest.mark.parametrize("stream, events", [
+    # What the web platform tests leave out.
+    (b"id: 7\n\n", []),
+    (b"event: a\n\ndata: x\n\n", [("message", "x", "")]),
+    (b"event: a\nevent: b\ndata: x\n\n", [("b", "x", "")]),
+    (b"data: x\n", []),
+    (b"data: x", []),
+    (b"data:  two\n\n", [("message", " two", "")]),
+    (b"data: a:b\n\n", [("message", "a:b", "")]),
+    (b"data:x\r\r\ndata:y\n\n", [("message", "x", "")] + [("message", "y", "")]),
+    (b"data:x\n\rdata:y\n\r", [("message", "x", ""), ("message", "y", "")]),
+    ("data: a\u2028b\x85c\x0bd\x0ce\x1cf\n\n".encode("utf-8"),
+     [("message", "a\u2028b\x85c\x0bd\x0ce\x1cf", "")]),
+])
+def test_stream(stream, events):
+    assert decode(stream).events == decode(stream, 1).events == events
+
+
+def test_id_alone_is_kept():
+    assert decode(b"id: 7\n\n").last_event_id == "7"
+    assert decode(b"id: 7\n").last_event_id == ""
+    assert decode(b"id: 7\n\nid\n\n").last_event_id == ""
+
+
+@pytest.mark.parametrize("retry, time", [
+    ("0", 0), ("007", 7), ("2147483647", 2147483647), ("", None), ("+1", None), ("-1", None),
+    ("1.5", None), ("1e3", None), ("  5", None), ("5 ", None), ("1_0", None), ("True", None),
+    ("\uff12\uff10", None), ("\u0662", None),
+])
+def test_reconnection_time(retry, time):
+    # When the line is read, and not when the block ends.
+    assert decode(("retry: %s\n" % retry).encode("utf-8")).reconnection_time == time
+
+
+def test_comments_are_counted():
+    assert decode(b": \n:x\ndata: :\n\n").comments == 2
+
+
+def test_feed_returns_what_it_dispatched():
+    client = Decoder("kept")
+    assert client.feed(b"data: a\n") == []
+    assert client.feed(b"\ndata: b\n\nda") == [("message", "a", "kept"), ("message", "b", "kept")]
+    assert client.feed(b"") == []
+    assert client.feed(b"ta: c\r\r") == [("message", "c", "kept")]
+    assert client.feed(b"\n") == []
+    assert len(client.events) == 3
+
+
+@pytest.mark.parametrize("octets, text", [
+    # One U+FFFD for each maximal part of a sequence that is not valid.
+    (b"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xe9\u20ac\U0001f600"),
+    (b"\xed\xa0\x80", "\ufffd" * 3),
+    (b"\xff\xfe", "\ufffd" * 2),
+    (b"\xc0\x8a", "\ufffd" * 2),
+    (b"\xe2\x82", "\ufffd"),
+    (b"\xe2\x82x", "\ufffdx"),
+    (b"\xf0\x9f\x98\xc3\xa9", "\ufffd\xe9"),
+    (b"\xf0\x80\x80\x80", "\ufffd" * 4),
+    (b"\xf4\x90\x80\x80", "\ufffd" * 4),
+    (b"\xe0\x9f\xbf", "\ufffd" * 3),
+    (b"\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf", "\ud7ff\ue000\U0010ffff"),
+])
+def test_utf8_decode(octets, text):
+    assert utf8_decode(octets) == text
