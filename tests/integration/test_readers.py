@@ -50,8 +50,6 @@ def load(*names):
 CASES = [row.values[0] for row in CASES] + [
     {"name": "long line", "calls": [["add_message", ["e", "x" * 300000]]],
      "events": [["e", "x" * 300000, ""]]},
-    {"name": "spaces", "calls": [["add_message", ["e", " a\n  b\n "]]],
-     "events": [["e", " a\n  b\n ", ""]]},
     {"name": "many lines", "calls": [["add_message", ["e", "x\n" * 3000 + "x"]]],
      "events": [["e", "x\n" * 3000 + "x", ""]]},
 ]
