@@ -21,6 +21,7 @@ from six.moves import range, UserString
 
 from refusal import refused
 from spec_decoder import decode
+import sse as sse_module
 from sse import HEADERS, Sse, last_event_id
 
 # Not on every interpreter: without them, their rows are left out.
@@ -305,6 +306,16 @@ def test_error_of_the_callers_own_code():
 
     with refused(KeyError) as sse:
         sse.add_json("e", object(), default=default)
+
+
+def test_cache_of_event_names_is_bounded():
+    sse = Sse(None)
+    for number in range(1000):
+        for event in ["e%d" % number, "long%d" % number * 20]:
+            sse.add_message(event, "x")
+            assert sse.data_to_send().decode("ascii") == "event: %s\ndata: x\n\n" % event
+    assert len(sse_module._HEADS) <= 256
+    assert max(len(event) for event in sse_module._HEADS) < 64
 
 
 # Encodings.

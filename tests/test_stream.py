@@ -415,6 +415,12 @@ def test_the_bound_counts_the_kept_id(add, text):
             sse.add_comment("x" * (bound - len(": \n")))
 
 
+def test_the_smallest_bound():
+    sse = Sse(default_retry=None, max_pending=1)
+    with pytest.raises(BufferError):
+        sse.add_comment()
+
+
 def test_the_bound_of_the_first_block():
     with pytest.raises(BufferError):
         Sse(max_pending=12)

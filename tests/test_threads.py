@@ -156,6 +156,40 @@ def test_snapshots_while_writers_add():
     threads.join()
 
 
+class Emptied(collections.deque):
+    """Of another reader, who takes the last block just before this one does."""
+
+    def popleft(self):
+        self.clear()
+        raise IndexError
+
+
+def test_a_reader_that_comes_too_late():
+    for waiting in (1, 2):
+        sse = Sse(default_retry=None)
+        sse._buffer = Emptied([b": \n"] * waiting)
+        assert sse.data_to_send() == b""
+        sse.add_message("e", "x")
+        assert list(sse) == []
+
+
+class Claimed(list):
+    """Of another reader, who takes the id that is kept just before this one does."""
+
+    def pop(self):
+        raise IndexError
+
+
+def test_a_kept_id_that_another_has():
+    for take in (Sse.data_to_send, list):
+        sse = Sse(default_retry=None)
+        sse.set_event_id("7")
+        sse._kept = Claimed(sse._kept)
+        assert not take(sse)
+        sse.add_message("e", "x")
+        assert sse.data_to_send() == b"event: e\ndata: x\n\n"
+
+
 def test_a_kept_id_goes_to_one_message_only():
     for _ in range(200):
         sse = Sse(default_retry=None)
