@@ -70,7 +70,14 @@ _LINE_END = re.compile("[\r\n]")
 # \Z: a $ would let a newline pass at the end.
 _ADD_EVENT = re.compile(r"add_event_(\w+)\Z")
 
+# For the messages of errors.
 _CLOSED = "closed: nothing more can be added"
+_TYPES = {
+    "event": "text or bytes",
+    "id": "text, bytes or an int",
+    "data": "text, bytes or a list of them (JSON goes through add_json)",
+    "comment": "text or bytes",
+}
 
 # What `_head` made of short event names: a program has a few, and uses them again and again.
 _HEADS = {}
@@ -122,9 +129,7 @@ def _text(field, value, encoding="utf-8"):
     if isinstance(value, _TEXT):
         # The real characters of a subclass, as above its bytes, whatever methods it overrides.
         return value if type(value) is _TEXT else "".join(["", value])
-    raise TypeError("%s must be text or bytes, not %s%s" % (
-        field, type(value).__name__,
-        " (JSON goes through add_json)" if field == "data" else ""))
+    raise TypeError("%s must be %s, not %s" % (field, _TYPES[field], type(value).__name__))
 
 
 def _integer(name, value):
@@ -138,7 +143,7 @@ def _integer(name, value):
 
 def _id_lines(event_id):
     """The id field, and the blank line after it, for an id that comes back as it was sent."""
-    if isinstance(event_id, six.integer_types):
+    if isinstance(event_id, six.integer_types) and not isinstance(event_id, bool):
         event_id = "%d" % _integer("id", event_id)
     event_id = "" if event_id is None else _text("id", event_id)
     control = _CONTROL.search(event_id)
@@ -241,13 +246,14 @@ class Sse(object):
 
     # The block of the id that set_event_id keeps, or nothing. Every id has a list of its
     # own: who has looked at one never claims another that came later.
-    _kept = ()
+    _kept_id = ()
     _plain = True           # no id kept, no bound, no stream so far, and not closed
-    _closed = False
-    _wake = None            # an Event, while there is a stream
+    _is_closed = False
+    _stream_wake = None     # an Event, while there is a stream
     _max_pending = None
     _pending = 0            # the bytes in the buffer, if there is a bound, and
-    _lock = None            # what is held to change them
+    _pending_lock = None    # what is held to change them; an RLock, since the thread that
+    #                         holds it may be made to add by a signal or a finalizer
 
     def __init__(self, default_retry=2000, max_pending=None):
         # Whole blocks, as bytes. append and popleft are atomic: nothing is torn or lost.
@@ -256,22 +262,22 @@ class Sse(object):
             self._max_pending = _integer("max_pending", max_pending)
             if self._max_pending < 1:
                 raise ValueError("max_pending must be above 0")
-            self._lock = threading.Lock()
+            self._pending_lock = threading.RLock()
             self._plain = False
         if default_retry is not None:
             self.set_retry(default_retry)
 
     def _free(self, size):
         """Count `size` bytes less in the buffer."""
-        if self._lock is not None:
-            with self._lock:
+        if self._pending_lock is not None:
+            with self._pending_lock:
                 self._pending -= size
 
     def _append(self, block, message, has_id, keep):
         """Do what `_put` is for; give the block as it went into the buffer."""
-        if self._closed:
+        if self._is_closed:
             raise ValueError(_CLOSED)
-        kept = self._kept
+        kept = self._kept_id
         claimed = _claim(kept) if message or keep else b""
         if claimed and message and not has_id:
             block = block[:-1] + claimed
@@ -285,17 +291,17 @@ class Sse(object):
             self._pending += 0 if keep else len(block)
         if keep:
             self._plain = False
-            self._kept = [block]
+            self._kept_id = [block]
         else:
             self._buffer.append(block)
         return block
 
     def _appended(self, block):
         """Wake the stream. If another thread has closed meanwhile, take the block back."""
-        wake = self._wake
+        wake = self._stream_wake
         if wake is not None:
             wake.set()
-        if self._closed:
+        if self._is_closed:
             try:
                 self._buffer.remove(block)
             except ValueError:
@@ -305,10 +311,10 @@ class Sse(object):
 
     def _put(self, block, message=False, has_id=False, keep=False):
         """Add a block, a message with the id that is kept; or keep the block of an id."""
-        if self._lock is None:
+        if self._pending_lock is None:
             block = self._append(block, message, has_id, keep)
         else:
-            with self._lock:
+            with self._pending_lock:
                 block = self._append(block, message, has_id, keep)
         if not keep:
             self._appended(block)
@@ -328,9 +334,10 @@ class Sse(object):
         """Keep an id, text or an int, for the next message, in whose block it is written.
 
         None and "" reset (#the-last-event-id-header). With no message after it, it leaves as a
-        block of its own when the buffer is read. Where several threads add, give it to
-        `add_message` instead. `TypeError` for another type, or a bool; `ValueError` for control
-        characters, a space at either end, or more than 1024 bytes.
+        block of its own when the buffer is read, and a client then claims what it may not have
+        got: beside a stream, or another thread, give the id to `add_message` instead.
+        `TypeError` for another type, or a bool; `ValueError` for control characters, a space at
+        either end, or more than 1024 bytes.
         """
         self._put(_id_lines(event_id), keep=True)
 
@@ -399,21 +406,21 @@ class Sse(object):
     def data_to_send(self):
         """Take all that waits, as bytes; b"" if nothing does."""
         # Looked up before the blocks: an id kept after them must not overtake a message.
-        kept = self._kept
+        kept = self._kept_id
         buffer = self._buffer
         # One block, the usual case, needs no list and no join.
-        if len(buffer) == 1 and not kept and self._lock is None:
+        if len(buffer) == 1 and not kept and self._pending_lock is None:
             try:
                 return buffer.popleft()
             except IndexError:
                 return b""  # another reader had it
         blocks = []
         try:
-            while buffer:
+            for _ in range(len(buffer)):
                 blocks.append(buffer.popleft())
         except IndexError:
-            pass    # another reader had the last one
-        if self._lock is not None:
+            pass        # another reader had the last one
+        if self._pending_lock is not None:
             self._free(sum(map(len, blocks)))
         if kept:
             blocks.append(_claim(kept))
@@ -429,7 +436,7 @@ class Sse(object):
         An iteration that is given up loses the block that it had begun, at most.
         """
         while True:
-            kept = self._kept
+            kept = self._kept_id
             try:
                 block = self._buffer.popleft()
                 self._free(len(block))
@@ -450,7 +457,7 @@ class Sse(object):
                 # In this order: what comes after the clear ends the wait below, and what
                 # was added before close() is in the buffer when closed is seen.
                 wake.clear()
-                closed = self._closed
+                closed = self._is_closed
                 chunk = b""
                 # A kept id alone does not count: its message may be about to come.
                 if idle or closed or self._buffer:
@@ -464,9 +471,9 @@ class Sse(object):
                     idle = not wake.wait(keepalive)
         finally:
             # Not close(): this may be a finalizer, which must not wait for wake's lock.
-            self._closed = True
             self._plain = False
-            del self._wake
+            self._is_closed = True
+            del self._stream_wake
 
     def stream(self, keepalive=15):
         """The body of a response that stays open: an iterator of byte strings.
@@ -487,7 +494,7 @@ class Sse(object):
                 raise ValueError("keepalive must be above 0 and up to %d seconds"
                                  % _MAX_KEEPALIVE)
         wake = threading.Event()
-        if self.__dict__.setdefault("_wake", wake) is not wake:
+        if self.__dict__.setdefault("_stream_wake", wake) is not wake:
             raise RuntimeError("this Sse has a stream already")
         self._plain = False
         chunks = self._chunks(wake, keepalive)
@@ -497,16 +504,17 @@ class Sse(object):
 
     def close(self):
         """No more will come: the stream sends what waits, and ends."""
-        self._closed = True
+        # Not the other way round: what sees `closed` must not find a plain one.
         self._plain = False
-        wake = self._wake
+        self._is_closed = True
+        wake = self._stream_wake
         if wake is not None:
             wake.set()
 
     @property
     def closed(self):
         """Whether `close()` was called, or the client of the stream has left."""
-        return self._closed
+        return self._is_closed
 
     def __call__(self, environ, start_response):
         """The WSGI application: status 200, `HEADERS` and `stream()`, its `RuntimeError` too.
@@ -521,10 +529,14 @@ class Sse(object):
         start_response(str("200 OK"), list(HEADERS))
         return chunks
 
+    def _waiting(self):
+        """What waits, to be looked at: a list of blocks."""
+        kept = self._kept_id    # before the blocks, as in data_to_send
+        return list(self._buffer) + list(kept)
+
     def __bytes__(self):
         """All that waits, as bytes; it goes on waiting."""
-        kept = self._kept
-        return b"".join(list(self._buffer) + list(kept))
+        return b"".join(self._waiting())
 
     def __unicode__(self):
         """All that waits, as text; it goes on waiting."""
@@ -533,21 +545,21 @@ class Sse(object):
     __str__ = __bytes__ if six.PY2 else __unicode__
 
     def __repr__(self):
-        blocks = list(self._buffer) + list(self._kept)
+        blocks = self._waiting()
         return "<%s: %d blocks, %d bytes waiting%s>" % (
             type(self).__name__, len(blocks), sum(map(len, blocks)),
-            ", closed" if self._closed else "")
+            ", closed" if self._is_closed else "")
 
     def __getstate__(self):
         """A snapshot, for `copy` and `pickle`: all but the stream."""
-        state = dict(self.__dict__, _buffer=collections.deque(self._buffer),
-                     _kept=self._kept[:])
-        state.pop("_wake", None)
-        state.pop("_lock", None)
+        kept = list(self._kept_id)
+        state = dict(self.__dict__, _kept_id=kept, _buffer=collections.deque(self._buffer))
+        state.pop("_stream_wake", None)
+        state.pop("_pending_lock", None)
         return state
 
     def __setstate__(self, state):
         self.__dict__.update(state)
         if self._max_pending is not None:
             self._pending = sum(map(len, self._buffer))
-            self._lock = threading.Lock()
+            self._pending_lock = threading.RLock()

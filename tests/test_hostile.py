@@ -224,7 +224,7 @@ def test_not_text(value):
     for field, call in [
         ("event", lambda sse: sse.add_message(value, "secret")),
         ("event", lambda sse: sse.add_json(value, "secret")),
-        ("data must be text or bytes, not %s (JSON goes through add_json)" % kind,
+        ("data must be text, bytes or a list of them (JSON goes through add_json), not %s" % kind,
          lambda sse: sse.add_message("e", value)),
         ("data", lambda sse: sse.add_message("e", ["secret", value])),
         ("data", lambda sse: sse.add_message("e", ("secret", value, b"\xff"))),
@@ -444,7 +444,7 @@ def test_without_init():
                     lambda: bytes(target), lambda: copy.copy(target)]:
             with pytest.raises(AttributeError) as error:
                 use()
-            assert "_buffer" in str(error.value) or "_kept" in str(error.value)
+            assert "_buffer" in str(error.value) or "_kept_id" in str(error.value)
 
 
 def test_event_method_is_a_value():
@@ -702,14 +702,14 @@ LONG = "secret" * 1000
      "event must be one line (U+000D at index 6000)"),
     (lambda sse: sse.add_message(5, "x"), TypeError, "event must be text or bytes, not int"),
     (lambda sse: sse.add_message("e", {LONG: 5}), TypeError,
-     "data must be text or bytes, not dict (JSON goes through add_json)"),
+     "data must be text, bytes or a list of them (JSON goes through add_json), not dict"),
     (lambda sse: sse.add_comment(None), TypeError, "comment must be text or bytes, not NoneType"),
     (lambda sse: sse.set_event_id("a\x00" + LONG), ValueError,
      "id must have no control characters (U+0000 at index 1)"),
     (lambda sse: sse.set_event_id(" 7"), ValueError, "id must not begin or end with a space"),
     (lambda sse: sse.set_event_id(LONG), ValueError, "id must not be longer than 1024 bytes"),
-    (lambda sse: sse.set_event_id(True), TypeError, "id must be an int, not bool"),
-    (lambda sse: sse.set_event_id(1.5), TypeError, "id must be text or bytes, not float"),
+    (lambda sse: sse.set_event_id(True), TypeError, "id must be text, bytes or an int, not bool"),
+    (lambda sse: sse.set_event_id(1.5), TypeError, "id must be text, bytes or an int, not float"),
     (lambda sse: sse.set_retry("5"), TypeError, "retry must be an int, not %s" % Text.__name__),
     (lambda sse: sse.set_retry(10 ** 5000), ValueError,
      "retry must be 0 to 2147483647 milliseconds"),

@@ -184,7 +184,7 @@ def test_a_kept_id_that_another_has():
     for take in (Sse.data_to_send, list):
         sse = Sse(default_retry=None)
         sse.set_event_id("7")
-        sse._kept = Claimed(sse._kept)
+        sse._kept_id = Claimed(sse._kept_id)
         assert not take(sse)
         sse.add_message("e", "x")
         assert sse.data_to_send() == b"event: e\ndata: x\n\n"

@@ -1,0 +1,465 @@
+"""examples/redis_feed.py under gunicorn with several workers, against a real Redis."""
+
+import contextlib
+import http.client
+import itertools
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+import requests
+from support import environment, free_port, python, running, wait_for
+
+redis = pytest.importorskip("redis")
+pytest.importorskip("gunicorn")
+pytest.importorskip("gevent")
+if not shutil.which("redis-server"):
+    pytest.skip("redis-server is not installed", allow_module_level=True)
+if not os.path.exists("/proc/self/task/%d/children" % os.getpid()):
+    pytest.skip("the workers are found in Linux's /proc", allow_module_level=True)
+
+EXAMPLES = str(pathlib.Path(__file__).resolve().parents[2] / "examples")
+WORKERS = {"gevent": ["-k", "gevent", "-w", "4"],
+           "gthread": ["-k", "gthread", "-w", "2", "--threads", "200"]}
+FORM = "application/x-www-form-urlencoded"
+
+numbers = itertools.count()
+
+
+class RedisServer(object):
+    """redis-server on a port and in a folder of its own, to be killed and started again."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        self.port = free_port()
+        self.url = "redis://127.0.0.1:%d/0" % self.port
+        self.client = redis.Redis.from_url(self.url, socket_timeout=20)
+
+    def start(self):
+        self.context = running(
+            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+             "--dir", self.folder, "--appendonly", "yes"], self.port)
+        self.process = self.context.__enter__()
+        wait_for(self.loaded, 20)
+
+    def loaded(self):
+        with contextlib.suppress(redis.ConnectionError):
+            return self.client.ping()
+
+    def kill(self):
+        self.process.kill()
+        self.stop()
+
+    def stop(self):
+        self.context.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+class Feed(object):
+    """A running feed, and a new channel of it for each test."""
+
+    def __init__(self, process, port, store):
+        self.process = process
+        self.port = port
+        self.store = store
+        self.base = "http://127.0.0.1:%d" % port
+
+    def publish(self, **options):
+        return requests.post(self.base + "/publish/" + self.channel, timeout=20, **options)
+
+    def published(self, count, more=""):
+        """Publish that many; a list of the (id, event, data) that every client has to get."""
+        sent = []
+        with requests.Session() as session:
+            for _ in range(count):
+                fields = {"event": "e", "data": "number %d%s" % (next(numbers), more)}
+                answer = session.post(self.base + "/publish/" + self.channel, fields, timeout=20)
+                assert answer.status_code == 202, answer.text
+                sent.append((answer.text, "e", fields["data"]))
+        return sent
+
+    def workers(self):
+        pid = self.process.pid
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
+            return [int(child) for child in file.read().split()]
+
+    def readers(self):
+        """How many connections wait in XREAD."""
+        return sum(client["cmd"] == "xread" for client in self.store.client.client_list())
+
+
+@contextlib.contextmanager
+def gunicorn(kind, store):
+    port = free_port()
+    with running(python("-m", "gunicorn", "-b", "127.0.0.1:%d" % port, "--graceful-timeout", "1",
+                        "--chdir", EXAMPLES, "--no-control-socket", "redis_feed:application",
+                        *WORKERS[kind]),
+                 port, env=environment(REDIS_URL=store.url)) as process:
+        yield Feed(process, port, store)
+
+
+@pytest.fixture(scope="module", params=sorted(WORKERS))
+def server(request, store):
+    with gunicorn(request.param, store) as feed:
+        yield feed
+
+
+@pytest.fixture
+def feed(server):
+    server.channel = "c%d" % next(numbers)
+    return server
+
+
+class Follower(threading.Thread):
+    """A client that comes back as browsers do, only sooner, and keeps what it gets."""
+
+    def __init__(self, feed, last=None):
+        super(Follower, self).__init__(daemon=True)
+        self.address = feed.port, "/events/" + feed.channel
+        self.last = last
+        self.events = []
+        self.connections = 0
+        self.ended = False
+
+    def __enter__(self):
+        self.start()
+        wait_for(lambda: self.connections, 20)
+        return self
+
+    def __exit__(self, *_):
+        self.ended = True
+        self.drop()
+        self.join(20)
+
+    def drop(self):
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+
+    def run(self):
+        while not self.ended:
+            connection = http.client.HTTPConnection("127.0.0.1", self.address[0], timeout=40)
+            with contextlib.suppress(OSError, http.client.HTTPException), \
+                    contextlib.closing(connection):
+                connection.connect()
+                self.sock = connection.sock
+                connection.request("GET", self.address[1], headers={
+                    "Last-Event-ID": self.last} if self.last else {})
+                response = connection.getresponse()
+                self.read(response)
+            time.sleep(0.05)
+
+    def read(self, response):
+        assert response.status == 200
+        fields, opened = {}, False
+        for line in iter(response.readline, b""):
+            name, _, value = line.decode("utf-8").rstrip("\n").partition(": ")
+            if name:
+                fields[name] = fields[name] + "\n" + value if name in fields else value
+                continue
+            self.last = fields.get("id", self.last)
+            if "data" in fields:
+                self.events.append(tuple(map(fields.get, ("id", "event", "data"))))
+            if not opened:
+                opened = True
+                self.connections += 1
+            fields = {}
+
+    def got(self, expected):
+        """Wait for the last of them; then it must have been exactly these."""
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: expected[-1] in self.events, 30)
+        assert self.events == expected
+
+
+@contextlib.contextmanager
+def followers(feed, count, last=None):
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(Follower(feed, last)) for _ in range(count)]
+
+
+def test_one_reader_for_each_process_feeds_the_clients_of_all(feed):
+    with followers(feed, 20) as clients:
+        sent = feed.published(30)
+        for client in clients:
+            client.got(sent)
+        wait_for(lambda: 2 <= feed.readers() <= len(feed.workers()))
+
+
+def test_a_dropped_client_gets_what_it_missed(feed):
+    with followers(feed, 4) as clients:
+        sent = []
+        for client in clients:
+            sent += feed.published(10)
+            client.drop()
+            sent += feed.published(10)
+        for client in clients:
+            client.got(sent)
+            assert client.connections == 2
+
+
+def test_a_client_dropped_before_its_first_event_loses_nothing(feed):
+    with Follower(feed) as client:
+        client.ended = True
+        client.drop()
+        client.join()
+        sent = feed.published(3)
+        with Follower(feed, client.last) as again:
+            again.got(sent)
+
+
+def test_a_killed_worker(feed):
+    with followers(feed, 12) as clients:
+        sent = feed.published(10)
+        for worker in feed.workers():
+            os.kill(worker, signal.SIGKILL)
+            with contextlib.suppress(AssertionError):
+                wait_for(lambda: any(client.connections > 1 for client in clients), 2)
+                break
+        # Where the killed one was to answer, it is not known what it published.
+        sent += feed.published(10)
+        for client in clients:
+            client.got(sent)
+        assert any(client.connections > 1 for client in clients)
+
+
+def test_redis_killed_and_started_again(feed):
+    with followers(feed, 8) as clients, contextlib.ExitStack() as stack:
+        sent = feed.published(10)
+        for client in clients:
+            client.got(sent)
+        feed.store.kill()
+        try:
+            refused = feed.publish(data={"data": "x"})
+            assert (refused.status_code, refused.text[:14]) == (503, "Redis is away:")
+            late = stack.enter_context(Follower(feed))
+            resumed = stack.enter_context(Follower(feed, sent[4][0]))
+        finally:
+            feed.store.start()
+        more = feed.published(10)
+        for client in clients:
+            client.got(sent + more)
+        late.got(more)
+        resumed.got(sent[5:] + more)
+        assert all(client.connections == 1 for client in clients + [late, resumed])
+
+
+def test_the_seam_between_replay_and_live(feed):
+    """Clients come at any moment, from any place, while entries arrive as fast as they can."""
+    sent = feed.published(150)
+    publisher = threading.Thread(target=lambda: sent.extend(feed.published(600)))
+    publisher.start()
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for begin in itertools.cycle([0, 50, 149, 100, 120]):
+            clients.append((begin, stack.enter_context(Follower(feed, sent[begin][0]))))
+            if not publisher.is_alive() or len(clients) == 30:
+                break
+        publisher.join()
+        assert len(clients) > 5
+        for begin, client in clients:
+            client.got(sent[begin + 1:])
+
+
+@pytest.mark.parametrize("keep, last, gap", [
+    (6, "0-0", False),
+    (6, 0, False),
+    (2, "0-0", True),
+    (2, 0, True),
+    (2, 2, True),
+    (2, 3, False),      # trimmed itself, and nothing after it
+    (2, 4, False),
+    (2, 5, False),
+    (0, 4, True),
+    (0, 5, False),
+])
+def test_trimmed_entries_are_a_gap(feed, keep, last, gap):
+    sent = feed.published(6)
+    feed.store.client.xtrim("sse:channel:" + feed.channel, maxlen=keep, approximate=False)
+    begin = -1 if last == "0-0" else last
+    last = "0-0" if last == "0-0" else sent[last][0]
+    rest = sent[max(begin + 1, 6 - keep):]
+    with Follower(feed, last) as client:
+        if gap:
+            rest.insert(0, (None, "gap", "entries after %s are gone" % last))
+            client.got(rest)
+        client.got(rest + feed.published(1))
+
+
+def test_trimmed_while_the_reader_was_away_is_a_gap(feed):
+    key = "sse:channel:" + feed.channel
+    with Follower(feed) as client:
+        sent = feed.published(1)
+        client.got(sent)
+        feed.store.kill()
+        feed.store.start()
+        with feed.store.client.pipeline() as pipeline:      # nobody reads in between
+            pipeline.xadd(key, {"data": "missed"})
+            pipeline.xtrim(key, maxlen=0, approximate=False)
+            pipeline.execute()
+        more = feed.published(1)
+        gap = None, "gap", "entries after %s are gone" % sent[0][0]
+        client.got(sent + [gap] + more)
+
+
+def test_a_slow_client_is_closed_and_comes_back(feed):
+    sent = feed.published(1)
+    with Follower(feed) as fast, contextlib.closing(socket.socket()) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(20)
+        slow.connect(("127.0.0.1", feed.port))
+        slow.sendall(("GET /events/%s HTTP/1.0\r\nLast-Event-ID: %s\r\n\r\n"
+                      % (feed.channel, sent[0][0])).encode())
+        read = slow.recv(1)
+        sent += feed.published(160, " " + "x" * 60000)
+        fast.got(sent[1:])
+        for piece in iter(lambda: slow.recv(65536), b""):
+            read += piece
+    ids = [line[4:].decode() for line in read.split(b"\n") if line.startswith(b"id: ")]
+    assert 0 < len(ids) < 160
+    assert ids == [entry[0] for entry in sent[1:1 + len(ids)]]
+    with Follower(feed, ids[-1]) as client:
+        client.got(sent[1 + len(ids):])
+
+
+@pytest.mark.parametrize("last", [
+    "0", "1-", "x", "1-1-1", "-1-0", "1-1 or so", "18446744073709551616-0",
+    "0-18446744073709551616", "\u0661-\u0661".encode("utf-8"), "0-0\t0-0", "9" * 2000])
+def test_what_is_no_entry_id_counts_as_none(feed, last):
+    feed.published(2)
+    with Follower(feed, last) as client:
+        client.got(feed.published(1))
+
+
+def test_an_id_after_all_that_is_there_is_the_newest(feed):
+    feed.published(2)
+    with Follower(feed, "18446744073709551615-0") as client:
+        client.got(feed.published(1))
+
+
+@pytest.mark.parametrize("event, data, arrives", [
+    (None, "", ""),
+    ("", "a\r\nb\rc\nd\n", "a\nb\nc\nd\n"),
+    ("\u4e16\u754c: x", " \u2028\x85\x0b\0\ufeff \U0001f600", " \u2028\x85\x0b\0\ufeff \U0001f600"),
+    ("e", "data: x\n\nid: 7", "data: x\n\nid: 7"),
+])
+@pytest.mark.parametrize("kind", ["data", "json"])
+def test_what_is_published_is_what_arrives(feed, event, data, arrives, kind):
+    with Follower(feed) as client:
+        fields = {"data": data} if event is None else {"data": data, "event": event}
+        answer = feed.publish(**{kind: fields})
+        assert answer.status_code == 202
+        client.got([(answer.text, event, arrives)])
+
+
+def test_the_largest_entry_fits(feed):
+    with Follower(feed) as client:
+        answer = feed.publish(data="data=" + 65531 * "\n", headers={"Content-Type": FORM})
+        client.got([(answer.text, None, 65531 * "\n")])
+
+
+@pytest.mark.parametrize("kind, body, status, why", [
+    (FORM, "data=" + 65532 * "x", 413, "the body is over 65536 bytes"),
+    (FORM, 3000000 * "x", 413, "the body is over 65536 bytes"),
+    (FORM, "", 400, "data must be given"),
+    (FORM, "event=e", 400, "data must be given"),
+    (FORM, "data=x&event=a%0Adata%3A+b", 400, "event must be one line (U+000A at index 1)"),
+    (FORM, "data=x&event=a%0D", 400, "event must be one line (U+000D at index 1)"),
+    (FORM, "data=x&event=gap", 400, "gap is"),
+    (FORM, "data=%FF", 400, "'utf-8' codec can't decode"),
+    (FORM, b"data=\xff", 400, "'utf-8' codec can't decode"),
+    (FORM, "data=%ED%A0%80", 400, "'utf-8' codec can't decode"),
+    ("application/json", "data=x", 400, "Expecting value"),
+    ("application/json", "[]", 400, "data must be given"),
+    ("application/json", "[" * 60000, 400, "maximum recursion depth"),
+    ("application/json", '{"data": 1}', 400, "data must be given"),
+    ("application/json", '{"data": ["x"]}', 400, "data must be given"),
+    ("application/json", '{"data": null}', 400, "data must be given"),
+    ("application/json", '{"data": "x", "event": 1}', 400, "event must be text"),
+    ("application/json", r'{"data": "\ud800"}', 400, "'utf-8' codec can't encode"),
+    ("application/json", r'{"data": "x", "event": "\ud800"}', 400, "'utf-8' codec can't encode"),
+    ("text/plain", "data=x", 400, "the body must be a form"),
+])
+def test_bad_input_is_refused_with_the_reason(feed, kind, body, status, why):
+    body = body if isinstance(body, bytes) else body.encode("utf-8")
+    answer = feed.publish(data=body, headers={"Content-Type": kind})
+    assert (answer.status_code, answer.text[:len(why)]) == (status, why)
+    assert not feed.store.client.exists("sse:channel:" + feed.channel)
+
+
+@pytest.mark.parametrize("method, path, status", [
+    ("GET", "/events/", 400), ("GET", "/events/a.b", 400), ("GET", "/events/a%0A", 400),
+    ("GET", "/events/" + 65 * "a", 400), ("POST", "/publish/a/b", 400), ("POST", "/events/a", 405),
+    ("GET", "/publish/a", 405), ("PUT", "/", 405), ("GET", "/x", 404), ("POST", "/publish/a", 411),
+    ("GET", "/", 200), ("HEAD", "/", 200), ("HEAD", "/events/" + 64 * "a", 200),
+])
+def test_places(feed, method, path, status):
+    connection = http.client.HTTPConnection("127.0.0.1", feed.port, timeout=20)
+    with contextlib.closing(connection):
+        connection.putrequest(method, path)
+        connection.endheaders()
+        assert connection.getresponse().status == status
+
+
+def test_a_body_that_is_cut_short_is_not_published(feed):
+    with socket.create_connection(("127.0.0.1", feed.port), 20) as sock:
+        sock.sendall(("POST /publish/%s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\n"
+                      "Content-Length: 10\r\n\r\ndata=" % (feed.channel, FORM)).encode())
+        sock.shutdown(socket.SHUT_WR)
+        assert b" 202 " not in sock.recv(1000)
+    assert not feed.store.client.exists("sse:channel:" + feed.channel)
+
+
+def test_an_entry_of_others_that_is_no_event_is_left_out(feed):
+    key = "sse:channel:" + feed.channel
+    with Follower(feed) as client:
+        for fields in ({"x": "y"}, {"data": b"\xff"}, {"data": "x", "event": "a\nb"}):
+            feed.store.client.xadd(key, fields)
+        entry_id = feed.store.client.xadd(key, {"data": "good", "event": "e"}).decode()
+        client.got([(entry_id, "e", "good")])
+    with Follower(feed, "0-0") as client:
+        client.got([(entry_id, "e", "good")])
+
+
+def test_a_channel_without_clients_is_not_read(feed):
+    key = "sse:channel:" + feed.channel
+    with feed.store.client.monitor() as monitor:
+        with Follower(feed) as client:
+            client.got(feed.published(1))
+            wait_for(lambda: key in next_read(monitor), 20)
+        feed.published(2)
+        wait_for(lambda: key not in next_read(monitor), 20)
+
+
+def next_read(monitor):
+    """The next blocking XREAD, as text."""
+    return next(each["command"] for each in monitor.listen() if " BLOCK " in each["command"])
+
+
+def test_alone(store):
+    port = free_port()
+    command = python("redis_feed.py", "--port", str(port))
+    options = {"cwd": EXAMPLES, "env": environment(REDIS_URL=store.url)}
+    with running(command, port, **options) as process:
+        feed = Feed(process, port, store)
+        feed.channel = "c%d" % next(numbers)
+        with Follower(feed) as client:
+            client.got(feed.published(3))
+            second = subprocess.run(command, stderr=subprocess.PIPE, timeout=20, **options)
+            assert second.returncode == 1
+            assert second.stderr.count(b"\n") == 1
+            assert b"127.0.0.1:%d: " % port in second.stderr
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0
