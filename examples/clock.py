@@ -333,14 +333,16 @@ function begin() {
 }
 
 function count() {
-  $("count").textContent = plural(ticks, "tick") + (missed ? `, ${missed} missed` : ", none missed");
+  $("count").textContent =
+    plural(ticks, "tick") + (missed ? `, ${missed} missed` : ", none missed");
 }
 
 function log(event, id, late) {
   const row = $("events").insertRow(0);
   row.className = event.type + (late ? " late" : "");
   for (const text of [event.type, id, event.data]) row.insertCell().textContent = text;
-  if (late) row.lastChild.append(Object.assign(document.createElement("em"), {textContent: "late"}));
+  if (late) row.lastChild.append(
+    Object.assign(document.createElement("em"), {textContent: "late"}));
   while ($("events").rows.length > 10) $("events").deleteRow(-1);
 }
 
@@ -416,7 +418,8 @@ source.onerror = () => {
   }, 1000);
   if (closed) return;
   $("story").className = "";
-  $("story").textContent = `The stream has ended after tick ${last}. The browser is on its way back.`;
+  $("story").textContent =
+    `The stream has ended after tick ${last}. The browser is on its way back.`;
 };
 
 $("drop").onclick = () => {
