@@ -8,5 +8,6 @@ import pytest
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session, exitstatus):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("SSE_NO_SKIPS") and reporter.stats.get("skipped") and exitstatus == 0:
+    skipped = reporter and reporter.stats.get("skipped")    # no reporter: a worker of xdist
+    if os.environ.get("SSE_NO_SKIPS") and skipped and exitstatus == 0:
         session.exitstatus = 1
