@@ -321,11 +321,12 @@ PAGE_HTML = """<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
+<link rel="icon" href="data:,">
 <title>Feed</title>
 <style>
   :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 20%, transparent) }
   body { font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: auto; padding: 1rem }
-  form { display: flex; gap: .5rem; margin: .75rem 0; flex-wrap: wrap }
+  form { display: flex; align-items: center; gap: .5rem; margin: .75rem 0; flex-wrap: wrap }
   input, button { font: inherit; padding: .3rem .6rem }
   [name=data] { flex: 1 }
   ol { list-style: none; padding: 0; border-top: 1px solid var(--line) }
@@ -336,7 +337,7 @@ PAGE_HTML = """<!DOCTYPE html>
 <h1>Feed</h1>
 <form id="watch">
   <input name="channel" value="lobby" pattern="[A-Za-z0-9_\\-]{1,64}" required aria-label="Channel">
-  <input name="types" placeholder="event types, beside message" aria-label="Event types">
+  <input name="types" placeholder="more event types" aria-label="Event types">
   <button>Watch</button> <output id="state"></output>
 </form>
 <form id="publish">

@@ -317,10 +317,11 @@ def environ(method):
     return result
 
 
-def test_the_wsgi_application():
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_the_wsgi_application(method):
     sse = Sse()
     sse.add_message("a", "1")
-    response = validator(sse)(environ("GET"), start_response)
+    response = validator(sse)(environ(method), start_response)
     assert next(iter(response)) == b"retry: 2000\n\nevent: a\ndata: 1\n\n"
     assert start_response.called == ("200 OK", list(HEADERS))
     assert not sse.closed
