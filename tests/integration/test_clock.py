@@ -108,10 +108,8 @@ def test_a_client_that_leaves_costs_nothing_after_its_next_tick(server):
     wait_for(lambda: costs() <= before, 5)
 
 
-@pytest.mark.parametrize("name", ["clock.py", "chat.py", "redis_feed.py"])
+@pytest.mark.parametrize("name", ["clock.py", "chat.py"])
 def test_a_port_in_use(server, name):
-    if name == "redis_feed.py":
-        pytest.importorskip("redis")
     port = server.url.rsplit(":", 1)[1]
     process = subprocess.Popen(
         python(os.path.join(EXAMPLES, name), "--port", port), stderr=subprocess.PIPE)

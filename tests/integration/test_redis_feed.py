@@ -325,8 +325,10 @@ def test_a_slow_client_is_closed_and_comes_back(feed):
         read = slow.recv(1)
         sent += feed.published(160, " " + "x" * 60000)
         fast.got(sent[1:])
+        end = time.time() + 30
         for piece in iter(lambda: slow.recv(65536), b""):
             read += piece
+            assert time.time() < end, "it was not closed"
     ids = [line[4:].decode() for line in read.split(b"\n") if line.startswith(b"id: ")]
     assert 0 < len(ids) < 160
     assert ids == [entry[0] for entry in sent[1:1 + len(ids)]]
