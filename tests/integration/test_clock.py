@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 import requests
+import six
 
 from browser import chromium
 from sse import HEADERS
@@ -108,7 +109,7 @@ def test_a_client_that_leaves_costs_nothing_after_its_next_tick(server):
     wait_for(lambda: costs() <= before, 5)
 
 
-@pytest.mark.parametrize("name", ["clock.py", "chat.py"])
+@pytest.mark.parametrize("name", ["clock.py", "chat.py"] + ["redis_feed.py"] * six.PY3)
 def test_a_port_in_use(server, name):
     port = server.url.rsplit(":", 1)[1]
     process = subprocess.Popen(
