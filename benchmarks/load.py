@@ -1,6 +1,6 @@
 """A load test of examples/redis_feed.py, by real sockets: does every client get every event?
 
-    pip install sse redis gunicorn gevent psutil        (and redis-server)
+    pip install sse redis "gunicorn[gevent]" psutil     (and redis-server)
     python benchmarks/load.py --clients 1000 --rate 20 --seconds 30 --drop 10
     python benchmarks/load.py --kill-worker --kill-redis
     python benchmarks/load.py --peer --plot latency.png (and flask-sse, matplotlib)

@@ -1,6 +1,6 @@
 """A feed for any number of processes, on any number of machines, that loses nothing.
 
-    pip install sse redis gunicorn gevent
+    pip install sse redis "gunicorn[gevent]"
     gunicorn -k gevent -w 4 examples.redis_feed:application
     gunicorn -k gthread -w 4 --threads 250 examples.redis_feed:application
     python examples/redis_feed.py [--host 127.0.0.1] [--port 8000]
