@@ -24,4 +24,4 @@ def test_quick_start(tmpdir):
             assert client.rest() == (
                 b"retry: 2000\n\n"
                 b"event: greeting\ndata: Hello,\ndata: world\n\n"
-                b'event: sum\ndata: {"a":1,"b":2}\nid: 2\n\n')
+                b"event: numbers\ndata: [1,2,3]\nid: 2\n\n")
