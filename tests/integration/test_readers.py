@@ -24,12 +24,12 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 import threading
 import time
 
 import pytest
 
+from browser import chromium
 from sse import Sse, last_event_id
 from test_vectors import CASES, arguments_of, call
 
@@ -285,22 +285,8 @@ def run(reader, request, server):
 
 @pytest.fixture(scope="module")
 def browser():
-    selenium = pytest.importorskip("selenium.webdriver")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("chromium or chromedriver is not installed")
-    options = selenium.ChromeOptions()
-    options.binary_location = chromium
-    profile = tempfile.mkdtemp()
-    for option in (
-            "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
-            "--disable-background-networking --disable-component-update --disable-sync "
-            "--user-data-dir=" + profile).split():
-        options.add_argument(option)
-    browser = selenium.Chrome(options, selenium.ChromeService(driver))
-    yield browser
-    browser.quit()
-    shutil.rmtree(profile, ignore_errors=True)
+    with chromium() as browser:
+        yield browser
 
 
 def seen(row):
