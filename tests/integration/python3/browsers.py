@@ -1,5 +1,18 @@
 """Chromium, Firefox and WebKit, each with an empty profile, behind one small interface.
 
+Tests get them from conftest.py: `browser` is each of them in turn; `engines("firefox")` is one.
+All tests share the one page that each has.
+
+    browser.open(url)                       # waits until the page is loaded
+    browser.wait_for("window.title.length") # an expression's value, as soon as it is true
+    browser.run("return await x(arguments[0])", 7)      # the body of an asynchronous function
+    browser.click("#send")
+    browser.type("#name", "Ann")            # in place of what the field holds
+    browser.text("h1"), browser.texts("li")
+    browser.screenshot("page.png")
+    browser.resize(400, 800)
+    browser.name, browser.version           # "firefox", "153.7.0"
+
 Chromium and WebKit speak WebDriver; Firefox speaks Marionette, a protocol of its own.
 """
 
@@ -37,7 +50,8 @@ const given = [...arguments], done = given.pop();
 class Browser(object):
     """One page. `css` names the first element that it matches."""
 
-    def __init__(self, driver, version, open, execute, screenshot, resize):
+    def __init__(self, driver, name, version, open, execute, screenshot, resize):
+        self.name = name
         self.version = version
         self.open = open        # url
         self.resize = resize    # width, height of the window
@@ -89,7 +103,7 @@ def chromium():
         for argument in CHROMIUM + ["--user-data-dir=" + profile]:
             options.add_argument(argument)
         service = webdriver.ChromeService(which("chromedriver"))
-        with driven(webdriver.Chrome(options, service)) as browser:
+        with driven("chromium", webdriver.Chrome(options, service)) as browser:
             yield browser
 
 
@@ -108,6 +122,7 @@ def firefox():
             try:
                 yield Browser(
                     driver,
+                    name="firefox",
                     version=driver.session_capabilities["browserVersion"],
                     open=driver.navigate,
                     # No sandbox: the script sees the page's own variables.
@@ -131,7 +146,7 @@ def webkit():
         options.add_argument("--automation")
         variables = dict(os.environ, DISPLAY=name, HOME=home, XDG_RUNTIME_DIR=home)
         service = Service(which("WebKitWebDriver"), env=variables)
-        with driven(webdriver.WebKitGTK(options, service=service)) as browser:
+        with driven("webkit", webdriver.WebKitGTK(options, service=service)) as browser:
             yield browser
 
 
@@ -139,12 +154,13 @@ ENGINES = {"chromium": chromium, "firefox": firefox, "webkit": webkit}
 
 
 @contextlib.contextmanager
-def driven(driver):
+def driven(name, driver):
     """The browser of a selenium driver."""
     try:
         driver.set_script_timeout(SCRIPT_SECONDS)
         yield Browser(
             driver,
+            name=name,
             version=driver.capabilities["browserVersion"],
             open=driver.get,
             execute=lambda script, arguments: driver.execute_async_script(script, *arguments),
