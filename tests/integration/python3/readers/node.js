@@ -4,7 +4,7 @@
 const fs = require("fs");
 const { createRequire } = require("module");
 const path = require("path");
-const { readAll } = require("./eventsource.js");
+const { readAll, readEventSource } = require("./eventsource.js");
 
 const installed = createRequire(path.join(process.env.SSE_NODE_MODULES || ".", "_"));
 
@@ -35,9 +35,9 @@ async function main() {
     case "eventsource-parser":
       return jobs.map(parse);
     case "eventsource":
-      return readAll(installed("eventsource").EventSource, jobs);
+      return readAll(readEventSource, installed("eventsource").EventSource, jobs);
     default:
-      return readAll(globalThis.EventSource, jobs);
+      return readAll(readEventSource, globalThis.EventSource, jobs);
   }
 }
 
