@@ -47,8 +47,9 @@ RETURNS = [
     ("id in Latin-1", [message("e", "x", "utf-8", "é")], "é"),
     ("id beyond Latin-1", [message("e", "x", "utf-8", "é…\U0001f600")], "é…\U0001f600"),
     ("id of 1024 bytes", [message("e", "x", "utf-8", "0" * 1024)], "0" * 1024),
-    ("retry", [["set_retry", [3500]], message("e", "x")], None),
 ]
+# Longer than anyone waits by default.
+RETRY = 3500
 
 
 def chunks(row):
@@ -103,13 +104,14 @@ DROPS = stream(row(WITH_ID, default_retry=50))
 ERRORS = ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found",
           "429 Too Many Requests", "500 Internal Server Error", "502 Bad Gateway",
           "503 Service Unavailable", "504 Gateway Timeout"]
-# name, answers to the first requests, the events of who then comes again; none: who may not
-FAULTS = [("204 at once", [NO_CONTENT], None), ("204", [DROPS, NO_CONTENT], None),
-          ("HTML at once", [status("200 OK")], None), ("HTML", [DROPS, status("200 OK")], None)]
-FAULTS += [(line[:3] + " at once", [status(line)], None) for line in ERRORS]
-FAULTS += [(line[:3], [DROPS, status(line)], None) for line in ERRORS]
-FAULTS += [("no answer", [DROPS, cut], [["e", "x", "7"], ["end", ".", "7"]]),
-           ("cut in a block", [cut_in_a_block], [["e", "x", "7"], ["end", ".", "7"]])]
+# name, answers to the first requests; who reads may not ask again
+STOPS = [("204 at once", [NO_CONTENT]), ("204", [DROPS, NO_CONTENT]),
+         ("HTML at once", [status("200 OK")]), ("HTML", [DROPS, status("200 OK")])]
+STOPS += [(line[:3] + " at once", [status(line)]) for line in ERRORS]
+STOPS += [(line[:3], [DROPS, status(line)]) for line in ERRORS]
+# The same; who reads has to ask again, and then has the events of `CUT`.
+CUTS = [("no answer", [DROPS, cut]), ("cut in a block", [cut_in_a_block])]
+CUT = [["e", "x", "7"], ["end", ".", "7"]]
 
 
 class Server(object):
@@ -151,8 +153,14 @@ class Server(object):
         """Drops twice."""
         return [stream(row(*RETURNS[number][1], default_retry=50)), stream(row()), stream(END)]
 
-    def get_fault(self, number):
-        return FAULTS[number][1] + [stream(END)]
+    def get_retry(self, number):
+        return [stream(row(message("e", "x"), default_retry=number)), stream(END)]
+
+    def get_stop(self, number):
+        return STOPS[number][1] + [stream(END)]
+
+    def get_cut(self, number):
+        return CUTS[number][1] + [stream(END)]
 
     def get_line(self, number):
         """An event with a line of so many bytes."""

@@ -13,7 +13,6 @@ says what it gives instead, so that the test fails on the day that the reader is
 - nul: U+0000 is dropped
 """
 
-import base64
 import io
 import json
 import os
@@ -21,16 +20,17 @@ import os
 import pytest
 
 from readers import ALL, RECONNECTING, run
-from streams import CASES, END, FAULTS, RETURNS, Server, chunks, pieces
+from streams import CASES, CUT, CUTS, RETRY, RETURNS, Server, STOPS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KINDS = ["whole", "pieces"]
-MEBIBYTE = 1024 * 1024
 
 with io.open(os.path.join(HERE, "readers", "departures.json"), encoding="utf-8") as file:
     DEPARTURES = {(departure["reader"], departure["case"]): departure["gives"]
                   for departure in json.load(file)}
-# The most bytes that a reader takes in a line and in an event; the others take 4 MiB of each.
+# The most bytes that a reader takes in one line and in the lines of one event, where that is less
+# than MOST.
+MOST = 2 * 1024 * 1024
 SIZES = {}
 
 
@@ -46,31 +46,51 @@ def reader(request):
     return request.param
 
 
-@pytest.fixture(scope="module")
-def read(reader, engines, server):
-    """`read(jobs)` gives the events of each."""
-    return lambda jobs: run(reader, jobs, engines, server.url)
-
-
 def seen(row):
     return row["events"] + [["end", ".", row.get("last_event_id", "")]]
 
 
+def jobs_of(reader):
+    """The kind and the number of each of its jobs, and the types of its events."""
+    # The longest first.
+    if reader in RECONNECTING:
+        yield "retry", RETRY, ["e"]
+    for kind in "line", "event":
+        limit = SIZES.get((reader, kind))
+        for size in [limit, limit + 1] if limit else [MOST]:
+            yield kind, size, ["e"]
+    if reader in RECONNECTING:
+        for kind, table in [("return", RETURNS), ("stop", STOPS), ("cut", CUTS)]:
+            for number in range(len(table)):
+                yield kind, number, ["e"]
+    for number, row in enumerate(CASES):
+        for kind in KINDS:
+            yield kind, number, sorted({event[0] for event in row["events"]})
+
+
+def seconds(reader, kind, number):
+    """Who never gets to the end is not waited for."""
+    table = {"return": RETURNS, "cut": CUTS}.get(kind)
+    given = table and DEPARTURES.get((reader, "%s: %s" % (kind, table[number][0])))
+    return 2 if given == [] or given == CUT[:1] + [["no end"]] else 30
+
+
 @pytest.fixture(scope="module")
-def answers(reader, read, server):
-    """What the reader gives for each case."""
-    cases = [(number, kind) for number in range(len(CASES)) for kind in KINDS]
-    jobs = []
-    for number, kind in cases:
-        row = CASES[number]
-        if reader == "eventsource-parser":
-            wire = list(chunks(row)) + list(chunks(END))
-            jobs.append({"pieces": [base64.b64encode(piece).decode() for piece in
-                                    (pieces(wire) if kind == "pieces" else wire)]})
-        else:
-            jobs.append({"url": "%s/%s/%d/%s" % (server.url, kind, number, reader), "seconds": 30,
-                         "types": sorted({event[0] for event in row["events"]})})
-    return dict(zip(cases, read(jobs)))
+def answers(reader, engines, server):
+    """What the reader gives for each of its jobs, by kind and number."""
+    jobs = {}
+    for kind, number, types in jobs_of(reader):
+        jobs[kind, number] = {
+            "url": "%s/%s/%d/%s" % (server.url, kind, number, reader), "types": types,
+            "seconds": seconds(reader, kind, number), 
+            "returns": kind in ("retry", "return", "stop", "cut")}
+    return dict(zip(jobs, run(reader, list(jobs.values()), engines, server.url)))
+
+
+@pytest.fixture
+def visits(reader, answers, server):
+    """`visits(kind, number)` is the last event ID and the time of each request of a job."""
+    return lambda kind, number: server.visits["/%s/%d/%s" % (kind, number, reader)]
 
 
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[row["name"] for row in CASES])
@@ -78,73 +98,55 @@ def test_case(reader, answers, number):
     row = CASES[number]
     expected = DEPARTURES.get((reader, row["name"]), seen(row))
     for kind in KINDS:
-        assert (kind, answers[number, kind]) == (kind, expected)
-
-
-@pytest.fixture(scope="module")
-def returns(reader, read, server):
-    """Of each stream that drops: the last event ID and the time of each of its requests."""
-    jobs, paths = [], []
-    for number, (name, _, _) in enumerate(RETURNS):
-        never = DEPARTURES.get((reader, "return: " + name)) == []
-        paths.append("/return/%d/%s" % (number, reader))
-        jobs.append({"url": server.url + paths[-1], "types": ["e"], "returns": True,
-                     "seconds": 2 if never else 30})
-    read(jobs)
-    return {name: server.visits[path] for (name, _, _), path in zip(RETURNS, paths)}
+        assert (kind, answers[kind, number]) == (kind, expected)
 
 
 reconnecting = pytest.mark.parametrize("reader", RECONNECTING, indirect=True, scope="module")
 
 
 @reconnecting
-@pytest.mark.parametrize("name, header", [(name, header) for name, _, header in RETURNS],
-                         ids=[name for name, _, _ in RETURNS])
-def test_return(reader, returns, name, header):
-    headers = [header for header, _ in returns[name]]
+@pytest.mark.parametrize("number", range(len(RETURNS)), ids=[row[0] for row in RETURNS])
+def test_return(reader, visits, number):
+    name, _, header = RETURNS[number]
+    headers = [header for header, _ in visits("return", number)]
     assert headers[0] is None
     assert headers[1:] == DEPARTURES.get((reader, "return: " + name), [header, header])
 
 
 @reconnecting
-def test_retry(reader, returns):
-    # Longer than anyone waits by default. No upper bound: clients may wait longer.
-    first, second = [when for _, when in returns["retry"]][:2]
-    in_time = second - first >= 3.5
+def test_retry(reader, visits):
+    (_, first), (_, second) = visits("retry", RETRY)
+    # No upper bound: clients may wait longer.
+    in_time = second - first >= RETRY / 1000
     assert in_time == DEPARTURES.get((reader, "retry"), True)
 
 
-@pytest.fixture(scope="module")
-def faults(reader, read, server):
-    """Of each fault: the events of who came again after it, and how often the others asked."""
-    paths = ["/fault/%d/%s" % (number, reader) for number in range(len(FAULTS))]
-    answers = read([{"url": server.url + path, "types": ["e"], "returns": True, "seconds": 30}
-                    for path in paths])
-    return {name: events if events[-1][0] == "end" else len(server.visits[path])
-            for (name, _, _), path, events in zip(FAULTS, paths, answers)}
+@reconnecting
+@pytest.mark.parametrize("number", range(len(STOPS)), ids=[row[0] for row in STOPS])
+def test_stop(reader, answers, visits, number):
+    stops = answers["stop", number][-1][0] != "end" and len(visits("stop", number)) == len(STOPS[number][1])
+    assert stops == DEPARTURES.get((reader, "stop"), True)
 
 
 @reconnecting
-@pytest.mark.parametrize("name, answers, events", FAULTS, ids=[name for name, _, _ in FAULTS])
-def test_fault(reader, faults, name, answers, events):
-    expected = len(answers) if events is None else events
-    assert faults[name] == DEPARTURES.get((reader, "fault: " + name), expected)
+@pytest.mark.parametrize("number", range(len(CUTS)), ids=[row[0] for row in CUTS])
+def test_cut(reader, answers, number):
+    assert answers["cut", number] == DEPARTURES.get((reader, "cut: " + CUTS[number][0]), CUT)
 
 
 @pytest.mark.parametrize("kind", ["line", "event"])
-def test_size(reader, read, server, kind):
-    limit = SIZES.get((reader, kind), 4 * MEBIBYTE)
-    sizes = [limit, limit + 1] if (reader, kind) in SIZES else [limit]
-    jobs = []
-    for size in sizes:
-        pass
+def test_size(reader, answers, kind):
+    limit = SIZES.get((reader, kind))
+    ends = [events[-1][:1] == ["end"] and len(events) == 2
+            for (of, _), events in answers.items() if of == kind]
+    assert ends == ([True, False] if limit else [True])
 
 
 def test_departures():
     """There is nothing in the table that is not tested, and nothing that is right."""
     tested = {row["name"]: seen(row) for row in CASES}
     tested.update(("return: " + name, [header, header]) for name, _, header in RETURNS)
-    tested.update(("fault: " + name, events or len(answers)) for name, answers, events in FAULTS)
-    tested["retry"] = True
+    tested.update(("cut: " + name, CUT) for name, _ in CUTS)
+    tested.update({"retry": True, "stop": True})
     for (_, case), gives in DEPARTURES.items():
         assert gives != tested[case]
