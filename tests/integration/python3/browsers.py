@@ -28,7 +28,7 @@ import threading
 
 import pytest
 
-from support import wait_for
+from loopback import wait_for
 
 CHROMIUM = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
