@@ -1,6 +1,7 @@
-"""The server of what the readers read: streams, faults, and what a page loads."""
+"""What the readers read: streams, faults, and the page that a browser reads them in."""
 
 import collections
+import contextlib
 import io
 import itertools
 import os
@@ -114,7 +115,7 @@ CUTS = [("no answer", [DROPS, cut]), ("cut in a block", [cut_in_a_block])]
 CUT = [["e", "x", "7"], ["end", ".", "7"]]
 
 
-class Server(object):
+class Streams(object):
     """/KIND/NUMBER/READER: `visits` has the last event ID and the time of each request.
 
     Each stream ends with an event "end", and who then asks again gets a 204.
@@ -122,16 +123,6 @@ class Server(object):
 
     def __init__(self):
         self.visits = collections.defaultdict(list)
-        self._server = serving.make_server(
-            "127.0.0.1", 0, self, threaded=True, request_handler=Handler)
-        self.url = "http://127.0.0.1:%d" % self._server.port
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-
-    def close(self):
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def __call__(self, environ, start_response):
         path = environ["PATH_INFO"]
@@ -181,6 +172,20 @@ class Handler(serving.WSGIRequestHandler):
 
     def log(self, *_):
         pass
+
+
+@contextlib.contextmanager
+def served(app):
+    """The address of a WSGI application that is served."""
+    server = serving.make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield "http://127.0.0.1:%d" % server.port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def page(kind, path):

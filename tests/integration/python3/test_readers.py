@@ -11,6 +11,10 @@ says what it gives instead, so that the test fails on the day that the reader is
 - latin-1: the header is not UTF-8, or is not sent because it would not be Latin-1
 - retry: the retry field is ignored
 - nul: U+0000 is dropped
+- bom: U+FEFF at the start of a value is dropped
+- first-line: empty lines at the start of the data are dropped
+- drop: a connection that is cut ends it, or leaves it waiting for ever
+- insistent: asks again after a 204 and after an error
 """
 
 import io
@@ -20,7 +24,7 @@ import os
 import pytest
 
 from readers import ALL, RECONNECTING, run
-from streams import CASES, CUT, CUTS, RETRY, RETURNS, Server, STOPS
+from streams import CASES, CUT, CUTS, RETRY, RETURNS, served, STOPS, Streams
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KINDS = ["whole", "pieces"]
@@ -39,10 +43,14 @@ SIZES = {
 
 
 @pytest.fixture(scope="module")
-def server():
-    server = Server()
-    yield server
-    server.close()
+def streams():
+    return Streams()
+
+
+@pytest.fixture(scope="module")
+def url(streams):
+    with served(streams) as url:
+        yield url
 
 
 @pytest.fixture(scope="module", params=ALL)
@@ -80,21 +88,21 @@ def seconds(reader, kind, number):
 
 
 @pytest.fixture(scope="module")
-def answers(reader, engines, server):
+def answers(reader, engines, url):
     """What the reader gives for each of its jobs, by kind and number."""
     jobs = {}
     for kind, number, types in jobs_of(reader):
         jobs[kind, number] = {
-            "url": "%s/%s/%d/%s" % (server.url, kind, number, reader), "types": types,
+            "url": "%s/%s/%d/%s" % (url, kind, number, reader), "types": types,
             "seconds": seconds(reader, kind, number), 
             "returns": kind in ("retry", "return", "stop", "cut")}
-    return dict(zip(jobs, run(reader, list(jobs.values()), engines, server.url)))
+    return dict(zip(jobs, run(reader, list(jobs.values()), engines, url)))
 
 
 @pytest.fixture
-def visits(reader, answers, server):
+def visits(reader, answers, streams):
     """`visits(kind, number)` is the last event ID and the time of each request of a job."""
-    return lambda kind, number: server.visits["/%s/%d/%s" % (kind, number, reader)]
+    return lambda kind, number: streams.visits["/%s/%d/%s" % (kind, number, reader)]
 
 
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[row["name"] for row in CASES])
@@ -128,7 +136,8 @@ def test_retry(reader, visits):
 @reconnecting
 @pytest.mark.parametrize("number", range(len(STOPS)), ids=[row[0] for row in STOPS])
 def test_stop(reader, answers, visits, number):
-    stops = answers["stop", number][-1][0] != "end" and len(visits("stop", number)) == len(STOPS[number][1])
+    requests = len(visits("stop", number))
+    stops = answers["stop", number][-1][0] != "end" and requests == len(STOPS[number][1])
     assert stops == DEPARTURES.get((reader, "stop"), True)
 
 
