@@ -175,9 +175,9 @@ class Handler(serving.WSGIRequestHandler):
 
 
 @contextlib.contextmanager
-def served(app):
+def served(app, port=0):
     """The address of a WSGI application that is served."""
-    server = serving.make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler)
+    server = serving.make_server("127.0.0.1", port, app, threaded=True, request_handler=Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

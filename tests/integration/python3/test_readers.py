@@ -155,6 +155,30 @@ def test_size(reader, answers, kind):
     assert ends == ([True, False] if limit else [True])
 
 
+def test_restart(browser):
+    """A browser asks on while nobody listens."""
+    streams = Streams()
+    path = "/return/1/" + browser.name
+    with served(streams) as url:
+        browser.open(url)
+        browser.run("""
+            window.events = [];
+            window.errors = 0;
+            const source = new EventSource(arguments[0]);
+            source.onerror = () => { window.errors++; };
+            for (const type of ["e", "end"]) {
+                source.addEventListener(type, (event) => { window.events.push(event.lastEventId); });
+            }
+        """, path)
+        browser.wait_for("window.events.length")
+    asked = browser.run("return window.errors")
+    browser.wait_for("window.errors >= %d" % (asked + 3), 30)
+    with served(streams, int(url.rpartition(":")[2])):
+        browser.wait_for("window.events.length >= 2", 30)
+    assert browser.run("return window.events") == ["7", "7"]
+    assert {header for header, _ in streams.visits[path][1:]} == {"7"}
+
+
 def test_departures():
     """There is nothing in the table that is not tested, and nothing that is right."""
     tested = {row["name"]: seen(row) for row in CASES}
