@@ -179,7 +179,7 @@ def run(reader, jobs, engines, url):
         answers = run_page(browser, jobs, """
             return await readAll(readEventSource, EventSource, arguments[0]);
         """)
-    if reader in ("eventsource", FETCH):
-        # Their id is "" for an event without an id field, so a reset goes unseen.
+    if reader == FETCH:
+        # Its id is "" for an event without an id field, so a reset goes unseen.
         answers = [list(with_last_event_id(events, none="")) for events in answers]
     return answers
