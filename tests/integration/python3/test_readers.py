@@ -94,7 +94,7 @@ def answers(reader, engines, url):
     for kind, number, types in jobs_of(reader):
         jobs[kind, number] = {
             "url": "%s/%s/%d/%s" % (url, kind, number, reader), "types": types,
-            "seconds": seconds(reader, kind, number), 
+            "seconds": seconds(reader, kind, number),
             "returns": kind in ("retry", "return", "stop", "cut")}
     return dict(zip(jobs, run(reader, list(jobs.values()), engines, url)))
 
@@ -144,7 +144,10 @@ def test_stop(reader, answers, visits, number):
 @reconnecting
 @pytest.mark.parametrize("number", range(len(CUTS)), ids=[row[0] for row in CUTS])
 def test_cut(reader, answers, number):
-    assert answers["cut", number] == DEPARTURES.get((reader, "cut: " + CUTS[number][0]), CUT)
+    expected = DEPARTURES.get((reader, "cut: " + CUTS[number][0]), CUT)
+    # What fetch() has, and its reader has not read, is lost with the connection.
+    lost = [["end", ".", ""]]
+    assert answers["cut", number] in [expected, lost]
 
 
 @pytest.mark.parametrize("kind", ["line", "event"])
