@@ -109,6 +109,7 @@ PYTHON = {
 NODE = ["eventsource-parser", "eventsource", "node"]
 FETCH = "fetch-event-source"
 ENGINES = ["chromium", "firefox", "webkit"]
+FETCHING = ["eventsource", "node", FETCH]
 ALL = list(PYTHON) + NODE + [FETCH] + ENGINES
 # The others leave it to their users to reconnect.
 RECONNECTING = [reader for reader in ALL if reader not in
