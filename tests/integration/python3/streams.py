@@ -116,7 +116,7 @@ CUT = [["e", "x", "7"], ["end", ".", "7"]]
 
 
 class Streams(object):
-    """/KIND/NUMBER/READER: `visits` has the last event ID and the time of each request.
+    """/KIND/NUMBER: `visits` has the last event ID and the time of each request.
 
     Each stream ends with an event "end", and who then asks again gets a 204.
     """
@@ -131,7 +131,7 @@ class Streams(object):
             return page(kind, rest)(environ, start_response)
         visits = self.visits[path]
         visits.append((last_event_id(environ), time.time()))
-        answers = getattr(self, "get_" + kind)(int(rest.partition("/")[0])) + [NO_CONTENT]
+        answers = getattr(self, "get_" + kind)(int(rest)) + [NO_CONTENT]
         return answers[min(len(visits), len(answers)) - 1](environ, start_response)
 
     def get_whole(self, number):
