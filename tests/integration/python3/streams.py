@@ -78,9 +78,9 @@ def stream(*rows, how=iter):
     return app
 
 
-def status(line, kind="text/html"):
+def status(line):
     def app(environ, start_response):
-        start_response(line, [("Content-Type", kind)])
+        start_response(line, [("Content-Type", "text/html")])
         return [] if line.startswith("204") else [b"<p>Sorry</p>"]
     return app
 
@@ -98,6 +98,16 @@ def cut_in_a_block(environ, start_response):
     for chunk in answer(environ, start_response):
         yield chunk + b"event: e\ndata: half"
         cut(environ, start_response)
+
+
+def module(name):
+    """A file of an npm package; its imports leave out the end of the name."""
+    def app(environ, start_response):
+        path = os.path.join(NODE_MODULES, name)
+        with io.open(path if path.endswith(".js") else path + ".js", "rb") as file:
+            start_response("200 OK", [("Content-Type", "text/javascript")])
+            return [file.read()]
+    return app
 
 
 NO_CONTENT = status("204 No Content")
@@ -127,8 +137,10 @@ class Streams(object):
     def __call__(self, environ, start_response):
         path = environ["PATH_INFO"]
         kind, _, rest = path[1:].partition("/")
-        if not hasattr(self, "get_" + kind):
-            return page(kind, rest)(environ, start_response)
+        if kind == "npm":
+            return module(rest)(environ, start_response)
+        if kind in ("", "favicon.ico"):
+            return status("200 OK")(environ, start_response)    # a page, for a browser
         visits = self.visits[path]
         visits.append((last_event_id(environ), time.time()))
         answers = getattr(self, "get_" + kind)(int(rest)) + [NO_CONTENT]
@@ -186,17 +198,3 @@ def served(app, port=0):
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-def page(kind, path):
-    """An empty page, and the npm packages that it imports."""
-    if kind != "npm":
-        return lambda environ, start_response: (
-            start_response("200 OK", [("Content-Type", "text/html")]) and [])
-
-    def module(environ, start_response):
-        name = path if path.endswith(".js") else path + ".js"
-        with io.open(os.path.join(NODE_MODULES, name), "rb") as file:
-            start_response("200 OK", [("Content-Type", "text/javascript")])
-            return [file.read()]
-    return module

@@ -15,7 +15,7 @@ from sse import Sse, last_event_id
 from streams import served
 
 FOREVER = 30
-BIG = "x" * (4 * 1024 * 1024)
+BIG = "x" * (2 * 1024 * 1024)
 
 Request = collections.namedtuple("Request", "path body last_event_id sse")
 
