@@ -1,8 +1,28 @@
-"""Where SSE_NO_SKIPS is set, as in CI, a skipped test is a failed run."""
+"""Which tests start threads; and where SSE_NO_SKIPS is set, as in CI, a skip fails the run."""
 
 import os
 
 import pytest
+
+# A test that names one of these has the mark `threads`; another that starts some is given it
+# by hand. Where no thread can be started, one that lacks the mark fails.
+STARTERS = {"Reader", "Thread", "Threads", "Timer"}
+
+
+def names(code):
+    """The names that a function uses, and the functions in it."""
+    found = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, type(code)):
+            found |= names(constant)
+    return found
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        function = getattr(item, "function", None)
+        if hasattr(function, "__code__") and STARTERS & names(function.__code__):
+            item.add_marker("threads")
 
 
 @pytest.hookimpl(trylast=True)

@@ -298,6 +298,7 @@ class BeginsAStream(collections.deque):
         collections.deque.append(self, block)
 
 
+@pytest.mark.threads
 def test_a_stream_that_begins_within_an_add_is_woken():
     sse = Sse(default_retry=None)
     buffer = sse._buffer = BeginsAStream()
