@@ -11,8 +11,8 @@ STARTERS = {"Reader", "Thread", "Threads", "Timer"}
 
 def names(code):
     """The names that a function uses, and the functions in it."""
-    found = set(code.co_names)
-    for constant in code.co_consts:
+    found = set(getattr(code, "co_names", ()))
+    for constant in getattr(code, "co_consts", ()):
         if isinstance(constant, type(code)):
             found |= names(constant)
     return found
