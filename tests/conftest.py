@@ -1,8 +1,12 @@
 """Which tests start threads; and where SSE_NO_SKIPS is set, as in CI, a skip fails the run."""
 
 import os
+import sys
 
 import pytest
+
+# Its files are not even syntax for Python 2.
+collect_ignore = ["python3"] if sys.version_info[0] == 2 else []
 
 # A test that names one of these has the mark `threads`; another that starts some is given it
 # by hand. Where no thread can be started, one that lacks the mark fails.
@@ -31,3 +35,16 @@ def pytest_sessionfinish(session, exitstatus):
     skipped = reporter and reporter.stats.get("skipped")    # no reporter: a worker of xdist
     if os.environ.get("SSE_NO_SKIPS") and skipped and exitstatus == 0:
         session.exitstatus = 1
+
+
+@pytest.fixture
+def tiny_switch_interval():
+    """Threads take turns as often as the interpreter can."""
+    if hasattr(sys, "setswitchinterval"):
+        get, change, tiny = sys.getswitchinterval, sys.setswitchinterval, 1e-6
+    else:
+        get, change, tiny = sys.getcheckinterval, sys.setcheckinterval, 1
+    usual = get()
+    change(tiny)
+    yield
+    change(usual)

@@ -3,32 +3,10 @@
 
 from __future__ import unicode_literals
 
-import glob
-import io
-import json
-import os
-
 import pytest
 
 from spec_decoder import Decoder, decode, utf8_decode
-
-FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vectors", "wpt")
-
-
-def load():
-    """Each stream of each file, so named that a failure names the web platform test."""
-    streams = []
-    for path in sorted(glob.glob(os.path.join(FOLDER, "*.json"))):
-        with io.open(path, encoding="utf-8") as file:
-            content = json.load(file)
-        assert content["test"].startswith("eventsource/") and content["streams"], path
-        for number, stream in enumerate(content["streams"], 1):
-            name = "%s-%d" % (os.path.basename(path)[:-len(".json")], number)
-            streams.append(pytest.param(stream, id=str(name)))
-    return streams
-
-
-STREAMS = load()
+from vectors import STREAMS
 
 
 def test_there_are_streams():
@@ -37,7 +15,8 @@ def test_there_are_streams():
 
 
 @pytest.mark.parametrize("pieces", [None, 1, 2, 3, 7])
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", [
+    pytest.param(stream, id=str(name)) for name, stream in STREAMS])
 def test_web_platform_stream(stream, pieces):
     client = decode(stream["stream"].encode("utf-8"), pieces)
     assert [list(event) for event in client.events] == stream["events"]

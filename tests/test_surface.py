@@ -1,19 +1,17 @@
-"""The public names: the module, `__all__`, the stub, the README and pydoc agree on them."""
+"""The public names: the module, `__all__`, the stub, the documentation and pydoc agree."""
 
 import ast
 import inspect
 import io
-import os
 import pydoc
 import re
 
 import pytest
 
 import sse
+from docs import DOCUMENTS, read, titles
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
-
-# The headings of the README for what is no method of its own name.
+# The headings of the reference for what is not a method of its own name.
 OPERATORS = {
     "str(sse)": "__str__",
     "bytes(sse)": "__bytes__",
@@ -21,11 +19,6 @@ OPERATORS = {
     "repr(sse)": "__repr__",
     "sse(environ, start_response)": "__call__",
 }
-
-
-def read(*path):
-    with io.open(os.path.join(ROOT, *path), encoding="utf-8") as file:
-        return file.read()
 
 
 def syntax_tree():
@@ -60,13 +53,10 @@ def written(signature):
 
 
 def headings():
-    """What the titles in the README's section of the API have in double backquotes."""
-    section = re.search(r"^(?:The )?API\n([=-])\1+\n(.+?)(?=^[^\n]+\n\1{3,}\n|\Z)",
-                        read("README.rst"), re.M | re.S | re.I)
-    assert section, "no section of the API in the README"
-    titles = re.findall(r"^(``.+)\n~{3,}\n", section.group(2), re.M)
-    assert titles, "no entry in the README's section of the API"
-    return [name for title in titles for name in re.findall(r"``(.+?)``", title)]
+    """What the titles of the reference, in the README or in docs/, have in double backquotes."""
+    found = [name for document in DOCUMENTS for title in titles(document) for name in title]
+    assert found, "no title with a name"
+    return found
 
 
 def entries():
@@ -110,14 +100,14 @@ def test_stub_has_the_same_names():
     assert public(re.findall(r"^    def (\w+)\(", body, re.M)) == methods()
 
 
-def test_readme_has_an_entry_for_each_name():
+def test_the_reference_has_an_entry_for_each_name():
     assert set(entries()) == set(sse.__all__) | methods() | {"add_event_NAME"}
     operators = [heading for heading in headings() if heading in OPERATORS]
     assert len(set(operators)) == len(operators)
     assert {"str(sse)", "bytes(sse)", "iter(sse)", "sse(environ, start_response)"} <= set(operators)
 
 
-def test_readme_has_the_signatures_of_the_code():
+def test_the_reference_has_the_signatures_of_the_code():
     for name, signature in entries().items():
         if name == "add_event_NAME":
             names, defaults = arguments(sse.Sse.add_message)
@@ -130,7 +120,7 @@ def test_readme_has_the_signatures_of_the_code():
     assert arguments(sse.Sse.__call__)[0] == ["environ", "start_response"]
 
 
-def test_pydoc_has_the_signatures_of_the_readme():
+def test_pydoc_has_the_signatures_of_the_reference():
     text = pydoc.plain(pydoc.render_doc(sse))
     shown = {}
     for name, signature in re.findall(r"^[ |]+(\w+)\((.*)\)$", text, re.M):

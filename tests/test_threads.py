@@ -1,55 +1,17 @@
 """Who may call what: any number of writers, readers that share whole blocks, nothing lost."""
 
 import collections
-import copy
-import sys
 import threading
 
 import pytest
 
 from sse import Sse
+from support import Threads
+
+pytestmark = pytest.mark.usefixtures("tiny_switch_interval")
 
 WRITERS = 4
 EVENTS = 3000
-
-
-@pytest.fixture(autouse=True)
-def tiny_switch_interval():
-    """Threads take turns as often as the interpreter can."""
-    if hasattr(sys, "setswitchinterval"):
-        get, change, tiny = sys.getswitchinterval, sys.setswitchinterval, 1e-6
-    else:
-        get, change, tiny = sys.getcheckinterval, sys.setcheckinterval, 1
-    usual = get()
-    change(tiny)
-    yield
-    change(usual)
-
-
-class Threads(object):
-    """Threads that run from the end of the with block's head to its end, errors included."""
-
-    def __init__(self):
-        self.errors = []
-        self.threads = []
-
-    def start(self, function, *arguments):
-        def run():
-            try:
-                function(*arguments)
-            except Exception as error:
-                self.errors.append(error)
-        thread = threading.Thread(target=run)
-        thread.daemon = True
-        self.threads.append(thread)
-        thread.start()
-        return thread
-
-    def join(self):
-        for thread in self.threads:
-            thread.join(60)
-            assert not thread.is_alive()
-        assert self.errors == []
 
 
 def write(sse, writer, events=EVENTS):
@@ -146,12 +108,10 @@ def test_snapshots_while_writers_add():
     threads = Threads()
     writers = [threads.start(write, sse, number, 500) for number in range(WRITERS)]
     while any(writer.is_alive() for writer in writers):
-        for snapshot in (bytes(sse) if bytes is not str else str(sse),
-                         copy.copy(sse).data_to_send()):
-            parts = snapshot.split(b"\n\n")
-            assert parts.pop() == b""
-            for part in parts:
-                assert part.startswith(b"event: w") and part.count(b"\n") == 3
+        parts = bytes(sse).split(b"\n\n")
+        assert parts.pop() == b""
+        for part in parts:
+            assert part.startswith(b"event: w") and part.count(b"\n") == 3
         assert repr(sse)
     threads.join()
 
@@ -173,24 +133,7 @@ def test_a_reader_that_comes_too_late():
         assert list(sse) == []
 
 
-class Claimed(list):
-    """Of another reader, who takes the id that is kept just before this one does."""
-
-    def pop(self):
-        raise IndexError
-
-
-def test_a_kept_id_that_another_has():
-    for take in (Sse.data_to_send, list):
-        sse = Sse(default_retry=None)
-        sse.set_event_id("7")
-        sse._kept_id = Claimed(sse._kept_id)
-        assert not take(sse)
-        sse.add_message("e", "x")
-        assert sse.data_to_send() == b"event: e\ndata: x\n\n"
-
-
-def test_a_kept_id_goes_to_one_message_only():
+def test_a_pending_id_goes_to_one_message_only():
     for _ in range(200):
         sse = Sse(default_retry=None)
         sse.set_event_id("7")
@@ -211,7 +154,7 @@ def test_a_kept_id_goes_to_one_message_only():
         assert stream.count(b"data: x\n") == WRITERS
 
 
-def test_an_id_that_is_kept_does_not_overtake_a_message():
+def test_an_id_that_is_pending_does_not_overtake_a_message():
     """The order of each call of one writer, whatever a reader takes in between."""
     sse = Sse(default_retry=None)
     count = 3000
@@ -228,52 +171,6 @@ def test_an_id_that_is_kept_does_not_overtake_a_message():
     seen = [int(line[4:]) for line in stream.split(b"\n") if line.startswith(b"id: ")]
     assert seen == sorted(seen)
     assert [number for number in seen if number % 2 == 0] == list(range(0, 2 * count, 2))
-
-
-@pytest.mark.parametrize("bound", [200, 1000, 9999])
-def test_the_bound_is_exact_under_several_writers(bound):
-    sse = Sse(default_retry=None, max_pending=bound)
-    size = len(b"event: e\ndata: xxxxx\n\n")
-    refused = []
-    threads = Threads()
-
-    def add():
-        for _ in range(600):
-            try:
-                sse.add_message("e", "xxxxx")
-            except BufferError:
-                refused.append(1)
-
-    for _ in range(WRITERS):
-        threads.start(add)
-    threads.join()
-    assert len(sse.data_to_send()) == bound // size * size
-    assert len(refused) == WRITERS * 600 - bound // size
-
-
-def test_the_bound_holds_while_a_reader_reads():
-    sse = Sse(default_retry=None, max_pending=500)
-    threads = Threads()
-    added = []
-
-    def add():
-        for _ in range(2000):
-            try:
-                sse.add_message("e", "xxxxx")
-                added.append(1)
-            except BufferError:
-                pass
-
-    writers = [threads.start(add) for _ in range(WRITERS)]
-    events = 0
-    while any(writer.is_alive() for writer in writers):
-        chunk = sse.data_to_send()
-        events += chunk.count(b"\n\n")
-    threads.join()
-    events += sse.data_to_send().count(b"\n\n")
-    assert events == len(added)
-    # All that is freed can be used again.
-    sse.add_comment("x" * (500 - len(b": \n")))
 
 
 def test_what_is_added_is_sent_or_refused_when_another_thread_closes():

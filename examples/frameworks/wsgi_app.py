@@ -1,7 +1,4 @@
-"""Nothing but WSGI. Run it with:
-
-waitress-serve --threads=50 --channel-request-lookahead=1 wsgi_app:app
-"""
+"""WSGI: waitress-serve --threads=50 --channel-request-lookahead=1 wsgi_app:app"""
 
 from sse import Sse
 

@@ -1,7 +1,4 @@
-"""Falcon. Run it with:
-
-waitress-serve --threads=50 --channel-request-lookahead=1 falcon_app:app
-"""
+"""Falcon: waitress-serve --threads=50 --channel-request-lookahead=1 falcon_app:app"""
 
 import falcon
 from sse import HEADERS, Sse

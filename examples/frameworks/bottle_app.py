@@ -1,7 +1,4 @@
-"""Bottle. Run it with:
-
-waitress-serve --threads=50 --channel-request-lookahead=1 bottle_app:app
-"""
+"""Bottle: waitress-serve --threads=50 --channel-request-lookahead=1 bottle_app:app"""
 
 from bottle import Bottle, HTTPResponse, request
 from sse import HEADERS, Sse

@@ -1,7 +1,4 @@
-"""Flask. Run it with:
-
-waitress-serve --threads=50 --channel-request-lookahead=1 flask_app:app
-"""
+"""Flask: waitress-serve --threads=50 --channel-request-lookahead=1 flask_app:app"""
 
 from flask import Flask, Response, request
 from sse import HEADERS, Sse

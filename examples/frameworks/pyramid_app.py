@@ -1,7 +1,4 @@
-"""Pyramid. Run it with:
-
-waitress-serve --threads=50 --channel-request-lookahead=1 pyramid_app:app
-"""
+"""Pyramid: waitress-serve --threads=50 --channel-request-lookahead=1 pyramid_app:app"""
 
 from pyramid.config import Configurator
 from pyramid.response import Response

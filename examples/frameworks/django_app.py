@@ -1,7 +1,4 @@
-"""Django, in one file. Run it with:
-
-waitress-serve --threads=50 --channel-request-lookahead=1 django_app:app
-"""
+"""Django: waitress-serve --threads=50 --channel-request-lookahead=1 django_app:app"""
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application

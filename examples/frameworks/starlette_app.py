@@ -1,4 +1,4 @@
-"""Starlette. Run it with: uvicorn --timeout-graceful-shutdown=5 starlette_app:app"""
+"""Starlette: uvicorn --timeout-graceful-shutdown=5 starlette_app:app"""
 
 import asyncio
 

@@ -1,0 +1,52 @@
+"""The code of the README, of docs/ and of the module's docstring does what it shows."""
+
+from __future__ import unicode_literals
+
+import doctest
+import os
+
+import pytest
+
+import sse
+from docs import blocks, DOCUMENTS, read, README, ROOT
+
+
+def names(paths):
+    return [os.path.relpath(path, ROOT) for path in paths]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=names(DOCUMENTS))
+def test_sessions(document):
+    text = "\n".join([block.text for block in blocks(document) if block.language == "doctest"])
+    session = doctest.DocTestParser().get_doctest(text, {}, os.path.basename(document), None, None)
+    assert doctest.DocTestRunner().run(session).failed == 0
+
+
+def test_there_are_sessions():
+    assert sum(block.text.count(">>> ") for document in DOCUMENTS
+               for block in blocks(document) if block.language == "doctest") >= 40
+
+
+def test_docstring():
+    results = doctest.testmod(sse)
+    assert results.attempted == 4 and results.failed == 0
+
+
+FILES = [(block.path, block.text) for document in DOCUMENTS for block in blocks(document)
+         if block.path]
+
+
+@pytest.mark.parametrize("path, text", FILES, ids=[path for path, _ in FILES])
+def test_a_block_that_names_a_file_is_that_file(path, text):
+    assert text == read(path)
+
+
+def test_there_are_files():
+    assert FILES
+
+
+def test_ci_calls_the_test_command():
+    command = "pip install tox && tox\n"
+    assert command in [block.text for block in blocks(README)]
+    if os.path.exists(os.path.join(ROOT, ".ci", "run")):     # not in the sdist
+        assert "\n" + command in read(".ci", "run")
