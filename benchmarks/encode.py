@@ -12,7 +12,7 @@ import functools
 import json
 import timeit
 
-import peers
+from common import add_arguments, interpreter, peers
 from spec_decoder import decode
 
 EVENT = "e"
@@ -173,7 +173,7 @@ def plot(result, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    peers.add_arguments(parser)
+    add_arguments(parser)
     parser.add_argument("--plot", metavar="FILE", help="a picture; needs matplotlib")
     arguments = parser.parse_args()
     rounds, seconds = (3, 0.0005) if arguments.quick else (40, 0.004)
@@ -181,7 +181,7 @@ def main():
     tables = [compare(found, *workload, rounds=rounds, seconds=seconds)
               for workload in WORKLOADS]
     result = {
-        "interpreter": peers.interpreter(),
+        "interpreter": interpreter(),
         "versions": [(peer.name, peer.version) for peer in found if peer.version],
         "missing": missing,
         "tables": tables,

@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 
-import peers
+from common import add_arguments, interpreter, peers
 
 try:
     import tracemalloc
@@ -118,7 +118,7 @@ def show(result):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    peers.add_arguments(parser)
+    add_arguments(parser)
     parser.add_argument("--one", nargs=2, metavar=("PEER", "CASE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     found, missing = peers.load(arguments.old, [peers.Old])
@@ -139,7 +139,7 @@ def main():
             else:
                 rows.append(in_a_process(peer, case, arguments))
     result = {
-        "interpreter": peers.interpreter(),
+        "interpreter": interpreter(),
         "by": "tracemalloc" if tracemalloc else "the peak of a process",
         "missing": missing,
         "rows": rows,

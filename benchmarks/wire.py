@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 
-import peers    # first: it knows where sse is
+from common import interpreter    # first: it knows where sse is
 import sse
 
 try:
@@ -227,7 +227,7 @@ def main():
     if not shutil.which("strace"):
         missing.append("strace, which counts the system calls")
     result = {
-        "interpreter": peers.interpreter(),
+        "interpreter": interpreter(),
         "gunicorn": gunicorn and gunicorn.__version__,
         "missing": missing,
         "rows": [row for server in servers for row in measure(server, arguments.quick)],

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 # Its files are not even syntax for Python 2.
-collect_ignore = ["python3"] if sys.version_info[0] == 2 else []
+collect_ignore = ["python3", "integration/python3"] if sys.version_info[0] == 2 else []
 
 # A test that names one of these has the mark `threads`; another that starts some is given it
 # by hand. Where no thread can be started, one that lacks the mark fails.

@@ -12,8 +12,7 @@ import pytest
 import requests
 
 from browser import chromium
-from support import Client, free_port, python, running, wait_for
-from test_clock import EXAMPLES
+from loopback import Client, EXAMPLES, free_port, python, running, wait_for
 
 
 @pytest.fixture

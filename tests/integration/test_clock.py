@@ -14,10 +14,7 @@ import six
 
 from browser import chromium
 from sse import HEADERS
-from support import Client, free_port, python, running, wait_for
-
-EXAMPLES = os.path.join(
-    os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir, "examples")
+from loopback import Client, EXAMPLES, free_port, python, running, wait_for
 
 
 @pytest.fixture(scope="module")

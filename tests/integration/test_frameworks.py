@@ -13,9 +13,10 @@ import pytest
 import requests
 import six
 from six.moves import http_client
-from support import Client, free_port, python, running, wait_for
+from loopback import Client, EXAMPLES, free_port, python, running, wait_for
 
-FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "frameworks")
+FOLDER = os.path.join(EXAMPLES, "frameworks")
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 # What the application is written for, and the server that runs it.
 FRAMEWORKS = {
@@ -32,7 +33,7 @@ if not six.PY2:
 TYPE = re.compile(r"text/event-stream(; ?charset=utf-8)?\Z", re.IGNORECASE)
 
 
-def serving(framework, application, factory=False):
+def serving(framework, folder, application, factory=False):
     """The application, or what makes it, in a server of its own; and its URL."""
     server = FRAMEWORKS[framework]
     pytest.importorskip(server)
@@ -46,7 +47,7 @@ def serving(framework, application, factory=False):
         if not six.PY2:     # waitress 2.0: it looks whether the client is still there
             options.append("--channel-request-lookahead=1")
     command = python("-m", server, *(options + [application]))
-    return running(command, port, cwd=FOLDER), "http://127.0.0.1:%d" % port
+    return running(command, port, cwd=folder), "http://127.0.0.1:%d" % port
 
 
 @pytest.fixture(params=sorted(FRAMEWORKS))
@@ -56,7 +57,7 @@ def framework(request):
 
 @pytest.fixture
 def url(framework):
-    process, url = serving(framework, "%s_app:app" % framework)
+    process, url = serving(framework, FOLDER, "%s_app:app" % framework)
     with process:
         yield url
 
@@ -144,7 +145,7 @@ def test_head_leaves_no_stream(url):
 
 if "starlette" in FRAMEWORKS:
     def test_keepalive_where_the_application_waits_itself():
-        process, url = serving("starlette", "starlette_app:app")
+        process, url = serving("starlette", FOLDER, "starlette_app:app")
         with process, Client(url + "/events", timeout=30) as client:
             assert client.read_until(b"\n\n") == b"retry: 2000\n\n"
             assert client.read_until(b"\n") == b": \n"
@@ -161,7 +162,7 @@ VERSION_1 = {
 
 @pytest.mark.parametrize("framework", sorted(set(FRAMEWORKS) - {"wsgi"}))
 def test_both_ways_of_version_1(framework):
-    process, url = serving(framework, "version_1:" + framework, factory=True)
+    process, url = serving(framework, HERE, "version_1:" + framework, factory=True)
     with process:
         for path in sorted(VERSION_1):
             with Client(url + path) as client:

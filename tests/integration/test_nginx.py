@@ -7,7 +7,7 @@ import time
 import pytest
 import requests
 
-from support import free_port, running, wait_for
+from loopback import free_port, running, wait_for
 from test_servers import COMMENT, FIRST, KINDS, added, closed, serving
 
 try:

@@ -1,23 +1,18 @@
-"""The README's quick start, as it stands there, in a process of its own."""
+"""The README's quick start, in a process of its own."""
 
 import io
 import os
-import re
-import textwrap
 
-from support import Client, free_port, python, running
-
-README = os.path.join(
-    os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir, "README.rst")
+from loopback import Client, EXAMPLES, free_port, python, running
 
 
 def test_quick_start(tmpdir):
-    with io.open(README, encoding="utf-8") as file:
-        block = re.search(
-            r"Quick start\n-+\n\n\.\. code-block:: python\n\n((?: {4}.*\n|\n)+)", file.read())
     port = free_port()
+    with io.open(os.path.join(EXAMPLES, "quick_start.py"), encoding="utf-8") as file:
+        text = file.read()
+    assert "8000" in text
     script = tmpdir.join("quick_start.py")
-    script.write(textwrap.dedent(block.group(1)).replace("8000", str(port)))
+    script.write(text.replace("8000", str(port)))
     with running(python(str(script)), port):
         with Client("http://127.0.0.1:%d/" % port) as client:
             assert client.response.headers["Content-Type"] == "text/event-stream"

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 import sse
-from support import Client, accepts, environment, free_port, python, running, wait_for
+from loopback import Client, accepts, environment, free_port, python, running, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FIRST = b"retry: 2000\n\n"

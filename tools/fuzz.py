@@ -1,4 +1,4 @@
-"""The properties over and over, with other inputs each time: python fuzz.py [SECONDS]
+"""The properties over and over, with other inputs each time: python tools/fuzz.py [SECONDS]
 
 Ends after that many seconds (120) and the example that it is at; with status 1 as soon as one
 fails, of which hypothesis prints the smallest form.
@@ -6,14 +6,19 @@ fails, of which hypothesis prints the smallest form.
 
 from __future__ import print_function
 
+import os
 import sys
 import time
 
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-import test_properties
-from test_properties import COMMON, Machine
+sys.path.insert(0, os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), os.pardir, "tests"))
+
+import test_properties  # noqa: E402
+from strategies import COMMON  # noqa: E402
+from test_machine import Machine  # noqa: E402
 
 SETTINGS = settings(max_examples=100, stateful_step_count=60, derandomize=False, database=None,
                     **COMMON)

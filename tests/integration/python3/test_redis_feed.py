@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import itertools
 import os
-import pathlib
 import shutil
 import signal
 import socket
@@ -14,7 +13,7 @@ import time
 
 import pytest
 import requests
-from support import environment, free_port, python, running, wait_for
+from loopback import environment, EXAMPLES, free_port, python, running, wait_for
 
 redis = pytest.importorskip("redis")
 pytest.importorskip("gunicorn")
@@ -24,7 +23,6 @@ if not shutil.which("redis-server"):
 if not os.path.exists("/proc/self/task/%d/children" % os.getpid()):
     pytest.skip("the workers are found in Linux's /proc", allow_module_level=True)
 
-EXAMPLES = str(pathlib.Path(__file__).resolve().parents[2] / "examples")
 WORKERS = {"gevent": ["-k", "gevent", "-w", "4"],
            "gthread": ["-k", "gthread", "-w", "2", "--threads", "200"]}
 FORM = "application/x-www-form-urlencoded"

@@ -1,89 +1,20 @@
 # -*- coding: utf-8 -*-
 """What each encoder makes of difficult input, decoded as a client does: the README's table.
 
-`python benchmarks/features.py` prints it; with `--check README.rst` it fails unless the
+`python tools/features.py` prints it; with `--check README.rst` it fails unless the
 table stands there.
 """
 
 from __future__ import unicode_literals
 
 import argparse
-import asyncio
 import io
 import sys
 
 import peers  # also puts tests/ on the path
 
-from sse import Sse
 from spec_decoder import decode
 
-
-def ours(data, event=None, id=None, retry=None):
-    sse = Sse(default_retry=None)
-    if retry is not None:
-        sse.set_retry(retry)
-    sse.add_message(event, data, event_id=id)
-    return sse.data_to_send()
-
-
-def sse_starlette():
-    from sse_starlette import ServerSentEvent
-    return lambda data, **fields: ServerSentEvent(data, **fields).encode()
-
-
-def fastapi():
-    from fastapi.sse import ServerSentEvent, format_sse_event
-
-    def encode(data, **fields):
-        item = ServerSentEvent(raw_data=data, **fields)
-        return format_sse_event(
-            data_str=item.raw_data, event=item.event, id=item.id, retry=item.retry)
-    return encode
-
-
-def aiohttp_sse():
-    from aiohttp_sse import EventSourceResponse
-
-    class Response(EventSourceResponse):
-        async def write(self, data):
-            self.sent = bytes(data)
-
-    def encode(data, **fields):
-        async def send():
-            response = Response()
-            await response.send(data, **fields)
-            return response.sent
-        return asyncio.run(send())
-    return encode
-
-
-def django_eventstream():
-    peers.DjangoEventstream()
-    from django_eventstream.utils import sse_encode_event
-
-    def encode(data, event="message", id=None, retry=None):
-        if retry is not None:
-            return None
-        return sse_encode_event(event, data, event_id=id).encode("utf-8")
-    return encode
-
-
-def flask_sse():
-    from flask_sse import Message
-
-    def encode(data, event=None, **fields):
-        return str(Message(data, type=event, **fields)).encode("utf-8")
-    return encode
-
-
-def larzsse():
-    from larzsse import format_event
-    return lambda data, **fields: format_event(data, **fields).encode("utf-8")
-
-
-ENCODERS = [("sse", lambda: ours), ("sse-starlette", sse_starlette), ("FastAPI", fastapi),
-            ("aiohttp-sse", aiohttp_sse), ("django-eventstream", django_eventstream),
-            ("flask-sse", flask_sse), ("larzsse", larzsse)]
 
 REFUSED = object()
 
@@ -106,9 +37,9 @@ ROWS = [
 ]
 
 
-def outcome(encode, arguments, expected):
+def outcome(peer, arguments, expected):
     try:
-        sent = encode(**arguments)
+        sent = peer.inside(lambda: peer.fields(**arguments))
     except Exception:   # whatever class the peer has for it
         return "refused"
     if sent is None:
@@ -126,10 +57,10 @@ def outcome(encode, arguments, expected):
 
 
 def table():
-    encoders = [(name, load()) for name, load in ENCODERS]
-    rows = [[""] + [name for name, _ in encoders]]
+    encoders = [kind() for kind in [peers.Ours] + peers.KINDS if kind.heading]
+    rows = [[""] + [peer.heading for peer in encoders]]
     for label, arguments, expected in ROWS:
-        rows.append([label] + [outcome(encode, arguments, expected) for _, encode in encoders])
+        rows.append([label] + [outcome(peer, arguments, expected) for peer in encoders])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     ruler = "  ".join("=" * width for width in widths)
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()

@@ -1,7 +1,8 @@
 # -*- coding: utf-8 -*-
 """The encoders that are compared: `sse` itself, sse 1.2, and every peer that can be imported.
 
-Each gives its bytes by the call, or the calls, that its users send events with.
+Each gives its bytes by the call, or the calls, that its users send events with: the benchmarks
+measure `encode` and its kind, and features.py tells what becomes of `fields`.
 """
 
 from __future__ import unicode_literals
@@ -9,14 +10,13 @@ from __future__ import unicode_literals
 import importlib
 import json
 import os
-import platform
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # Last: an installed sse, or one of PYTHONPATH, comes before the one of the checkout.
-sys.path.append(os.path.dirname(HERE))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "tests"))
+sys.path.append(ROOT)
+sys.path.insert(0, os.path.join(ROOT, "tests"))
 
 import sse  # noqa: E402
 
@@ -27,6 +27,7 @@ class Peer(object):
     """An encoder; what it has no call for is done as its users would do it."""
 
     version = ""
+    heading = None      # in the table of features.py, for those that have `fields`
 
     def __init__(self):
         """Import the package, and look up what is called."""
@@ -35,8 +36,12 @@ class Peer(object):
         """Call `function` where `encode` can be called."""
         return function()
 
-    def encode(self, event, text):
+    def fields(self, data, event=None, id=None, retry=None):
+        """One event with all of these; None if there is no call for them."""
         raise NotImplementedError
+
+    def encode(self, event, text):
+        return self.fields(text, event)
 
     def encode_list(self, event, lines):
         return self.encode(event, "\n".join(lines))
@@ -49,11 +54,17 @@ class Peer(object):
 
 
 class Ours(Peer):
-    name = "sse"
+    name = heading = "sse"
     version = sse.__version__
 
     def __init__(self):
         self.sse = sse.Sse(default_retry=None)
+
+    def fields(self, data, event=None, id=None, retry=None):
+        if retry is not None:
+            self.sse.set_retry(retry)
+        self.sse.add_message(event, data, event_id=id)
+        return self.sse.data_to_send()
 
     def encode(self, event, text):
         self.sse.add_message(event, text)
@@ -117,12 +128,15 @@ class OldText(Old):
 
 
 class SseStarlette(Peer):
-    name = "sse-starlette"
+    name = heading = "sse-starlette"
 
     def __init__(self):
         from sse_starlette.event import JSONServerSentEvent, ServerSentEvent
         self.event = ServerSentEvent
         self.json_event = JSONServerSentEvent
+
+    def fields(self, data, **fields):
+        return self.event(data, **fields).encode()
 
     def encode(self, event, text):
         return self.event(text, event=event).encode()
@@ -133,6 +147,7 @@ class SseStarlette(Peer):
 
 class FastapiModel(Peer):
     name = "fastapi model"
+    heading = "FastAPI"
     distribution = "fastapi"
 
     def __init__(self):
@@ -146,6 +161,10 @@ class FastapiModel(Peer):
     def send(self, item, data):
         return self.format(data_str=data, event=item.event, id=item.id, retry=item.retry,
                            comment=item.comment)
+
+    def fields(self, data, **fields):
+        item = self.event(raw_data=data, **fields)
+        return self.send(item, item.raw_data)
 
     def encode(self, event, text):
         item = self.event(raw_data=text, event=event)
@@ -168,12 +187,26 @@ class FastapiHelper(Peer):
         return self.format(data_str=text, event=event)
 
 
+class FlaskSse(Peer):
+    name = heading = "flask-sse"
+
+    def __init__(self):
+        from flask_sse import Message
+        self.message = Message
+
+    def fields(self, data, event=None, **fields):
+        return str(self.message(data, type=event, **fields)).encode("utf-8")
+
+
 class Larzsse(Peer):
-    name = "larzsse"
+    name = heading = "larzsse"
 
     def __init__(self):
         from larzsse import format_event
         self.format = format_event
+
+    def fields(self, data, **fields):
+        return self.format(data, **fields).encode("utf-8")
 
     def encode(self, event, text):
         return self.format(text, event).encode("utf-8")
@@ -192,7 +225,7 @@ class Assel(Peer):
 
 
 class DjangoEventstream(Peer):
-    name = "django-eventstream"
+    name = heading = "django-eventstream"
 
     def __init__(self):
         from django.conf import settings
@@ -200,6 +233,10 @@ class DjangoEventstream(Peer):
             settings.configure()
         from django_eventstream.utils import sse_encode_event
         self.format = sse_encode_event
+
+    def fields(self, data, event="message", id=None, retry=None):
+        if retry is None:
+            return self.format(event, data, event_id=id).encode("utf-8")
 
     def encode(self, event, text):
         return self.format(event, text).encode("utf-8")
@@ -211,7 +248,7 @@ class DjangoEventstream(Peer):
 class AiohttpSse(Peer):
     """Its `send`, with a `write` that keeps the bytes in place of the one to a socket."""
 
-    name = "aiohttp-sse"
+    name = heading = "aiohttp-sse"
 
     def __init__(self):
         import asyncio
@@ -240,6 +277,12 @@ class AiohttpSse(Peer):
         results = []
         self.loop.run_until_complete(self.task(function, results))
         return results[0]
+
+    def fields(self, data, **fields):
+        try:
+            self.response.send(data, **fields).send(None)
+        except StopIteration:
+            return bytes(self.response.sent)
 
     def encode(self, event, text):
         try:
@@ -291,8 +334,8 @@ def _version(peer):
     return version(getattr(peer, "distribution", peer.name))
 
 
-KINDS = [Old, OldText, SseStarlette, FastapiModel, FastapiHelper, Larzsse, Assel,
-         DjangoEventstream, AiohttpSse, Litestar]
+KINDS = [Old, OldText, SseStarlette, FastapiModel, FastapiHelper, AiohttpSse, DjangoEventstream,
+         FlaskSse, Larzsse, Assel, Litestar]
 
 
 def load(old, kinds=KINDS):
@@ -309,16 +352,3 @@ def load(old, kinds=KINDS):
         except (ImportError, SyntaxError) as error:
             missing.append((kind.name, str(error)))
     return found + [Limit()], missing
-
-
-def add_arguments(parser):
-    parser.add_argument("--old", metavar="DIR", default=os.environ.get("SSE_1_2"),
-                        help="where pip install --no-deps --target DIR sse==1.2 put it; "
-                             "or SSE_1_2")
-    parser.add_argument("--json", action="store_true", help="for machines")
-    parser.add_argument("--quick", action="store_true", help="few rounds, for CI")
-
-
-def interpreter():
-    return "%s %s, %s" % (platform.python_implementation(), platform.python_version(),
-                          platform.machine())

@@ -11,6 +11,9 @@ import time
 
 import requests
 
+EXAMPLES = os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir, "examples")
+
 
 def free_port():
     with contextlib.closing(socket.socket()) as sock:

@@ -20,9 +20,10 @@ REQUIRED = 95
 
 # The quick ones first, each group with the seconds after which it hangs.
 GROUPS = [
-    (["test_surface.py", "test_readme.py", "test_vectors.py"], 60),
-    (["test_hostile.py", "test_stream.py"], 120),
-    (["test_threads.py", "test_properties.py"], 180),
+    (["test_vectors.py", "test_values.py", "test_data.py", "test_encoding.py", "test_errors.py",
+      "test_object.py", "test_reading.py", "test_http.py", "test_surface.py", "test_docs.py"], 90),
+    (["test_stream.py", "test_bound.py"], 120),
+    (["test_threads.py", "test_properties.py", "test_machine.py"], 180),
 ]
 
 CONFIG = """

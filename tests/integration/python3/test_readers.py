@@ -31,7 +31,7 @@ import pytest
 
 from browser import chromium
 from sse import Sse, last_event_id
-from test_vectors import CASES, arguments_of, call
+from vectors import call, WRITTEN
 
 serving = pytest.importorskip("werkzeug.serving")
 
@@ -47,7 +47,7 @@ def load(*names):
         return json.load(file)
 
 
-CASES = [row.values[0] for row in CASES] + [
+CASES = WRITTEN + [
     {"name": "long line", "calls": [["add_message", ["e", "x" * 300000]]],
      "events": [["e", "x" * 300000, ""]]},
     {"name": "many lines", "calls": [["add_message", ["e", "x\n" * 3000 + "x"]]],
@@ -77,7 +77,7 @@ RETURNS = [
 
 def made(row):
     """The `Sse` of a case, and what its calls have already taken from it."""
-    sse = Sse(**arguments_of(row))
+    sse = Sse(**row.get("new", {"default_retry": None}))
     taken = [call(sse, *arguments) for arguments in row["calls"]]
     sse.close()
     return sse, [chunk for chunk in taken if chunk]     # most calls give None
