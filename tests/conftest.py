@@ -8,9 +8,10 @@ import pytest
 # Its files are not even syntax for Python 2.
 collect_ignore = ["python3", "integration/python3"] if sys.version_info[0] == 2 else []
 
-# A test that names one of these has the mark `threads`; another that starts some is given it
-# by hand. Where no thread can be started, one that lacks the mark fails.
-STARTERS = {"Reader", "Thread", "Threads", "Timer"}
+# A test that names one of these, itself or in a function of its file, has the mark `threads`;
+# another that starts some is given it by hand. Where no thread can start, one that lacks it fails.
+STARTERS = {"Reader", "Thread", "ThreadPoolExecutor", "Threads", "Timer", "run_in_executor",
+            "start_new_thread", "to_thread"}
 
 
 def names(code):
@@ -22,10 +23,19 @@ def names(code):
     return found
 
 
+def starts_threads(function, seen):
+    code = getattr(function, "__code__", None)
+    if code is None or code in seen:
+        return False
+    seen.add(code)
+    used = names(code)
+    return bool(STARTERS & used) or any(
+        starts_threads(function.__globals__.get(name), seen) for name in used)
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
-        function = getattr(item, "function", None)
-        if hasattr(function, "__code__") and STARTERS & names(function.__code__):
+        if starts_threads(getattr(item, "function", None), set()):
             item.add_marker("threads")
 
 

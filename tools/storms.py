@@ -27,7 +27,7 @@ sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pard
 from spec_decoder import decode as decoded, Decoder     # noqa: E402
 
 WRITERS = 8
-EVENTS = 2000
+EVENTS = 1000
 CLIENTS = 6
 MINUTES = 5
 
@@ -166,7 +166,7 @@ def buffer_storm(way, readers=1, max_pending=None, flushers=0):
     def flush():
         while not sse.closed:
             sse.flush()
-            time.sleep(0.0001)
+            time.sleep(0.001)
 
     def close():
         for writer in writers:
@@ -175,32 +175,32 @@ def buffer_storm(way, readers=1, max_pending=None, flushers=0):
 
     for chunks in taken:
         crew.add(read, chunks)
-    writers = [crew.add(write, sse, writer) for writer in range(WRITERS)]
+    # Jython's io is slow.
+    events = EVENTS // 4 if way == "iter" else EVENTS
+    writers = [crew.add(write, sse, writer, events) for writer in range(WRITERS)]
     for _ in range(flushers):
         crew.add(flush)
     crew.add(close)
     crew.run()
     found = [decode(b"".join(chunks)) for chunks in taken]
     if readers == 1:
-        check(found[0], some=flushers)
+        check(found[0], events=events, some=flushers)
     else:
-        for events in found:
-            check(events, some=True)
-        check(sorted(sum(found, [])))
+        for of_reader in found:
+            check(of_reader, events=events, some=True)
+        check(sorted(sum(found, [])), events=events)
     assert bytes(sse) == b""
     return sum(map(len, found))
 
 
 def bound_storm(way, readers=1, flushers=0):
-    """As above; and all is counted right after it, to the byte."""
+    """As above; and after all ways to take at once the bound is right, to the byte."""
     bound = 5000
     count = buffer_storm(way, readers, bound, flushers)
-    # What is taken while others add: the counting must not drift.
     sse = Sse(default_retry=None, max_pending=bound)
     crew = Crew()
-    crew.add(lambda: [write(sse, 0), write(sse, 1)])
-    crew.add(lambda: [write(sse, 2), write(sse, 3)])
-    takers = [lambda: sse.data_to_send(), lambda: list(sse), sse.flush]
+    writers = [crew.add(write, sse, writer) for writer in range(WRITERS)]
+    takers = [sse.data_to_send, lambda: list(sse), sse.flush]
     done = threading.Event()
 
     def take():
@@ -209,8 +209,8 @@ def bound_storm(way, readers=1, flushers=0):
                 taker()
 
     def finish():
-        for thread, _ in crew.threads[:2]:
-            thread.join()
+        for writer in writers:
+            writer.join()
         done.set()
 
     crew.add(take)
@@ -282,7 +282,7 @@ def id_storm():
 def close_storm():
     """What was added before another thread closed is sent; what raises is not."""
     count = 0
-    for _ in range(100):
+    for _ in range(30):
         sse = Sse(default_retry=None)
         added = [[] for _ in range(4)]
         taken = []
@@ -327,7 +327,7 @@ class Client(object):
     def run(self):
         while True:
             for chunk in READ[self.way](self.sse):
-                break_off = self.random.random() < 0.05
+                break_off = self.random.random() < 0.2
                 if break_off:
                     chunk = chunk[:self.random.randrange(len(chunk) + 1)]
                 self.events.extend(self.decoder.feed(chunk))
@@ -342,11 +342,9 @@ class Client(object):
             environ = {str("REQUEST_METHOD"): str("GET"),
                        str("HTTP_LAST_EVENT_ID"): str(last)}
             self.decoder = Decoder(last)
-            # By each door of the same lookup.
-            request = self.random.choice([environ, {"Last-Event-ID": last}, last])
-            if self.random.random() < 0.5:
-                request = last_event_id(environ)
-            self.sse = self.channel.open(request)
+            headers = {"Last-Event-ID": last}
+            self.sse = self.channel.open(self.random.choice([
+                environ, headers, last, last_event_id(environ)]))
 
 
 def channel_storm(way):
@@ -380,11 +378,12 @@ def channel_storm(way):
         assert order == orders[0], "not all in one order"
     assert channel.streams == [], "streams that were closed are still there"
     channel.close()
-    return "%d, %d reconnects" % (sum(map(len, orders)), sum(c.reconnected for c in clients))
+    assert sum(client.reconnected for client in clients) > CLIENTS, "hardly anybody reconnected"
+    return sum(map(len, orders))
 
 
 def open_storm():
-    """Streams that open and close by the hundred, while two publish to one that stays."""
+    """Streams that open and close all the time, while two publish to one that stays."""
     channel = Channel(history=100)
     stays = channel.open()
     taken = []
@@ -398,19 +397,20 @@ def open_storm():
             for sse in streams:
                 sse.add_comment("to one alone")
                 sse.close()
-            assert all(not sse.closed for sse in channel.streams[:1])
+            assert stays in channel.streams
 
     def finish():
-        for writer in writers:
-            writer.join()
+        for thread in writers:
+            thread.join()
         done.set()
+        for thread in others:
+            thread.join()
         channel.close()
 
     crew = Crew()
     crew.add(lambda: taken.extend(READ["stream"](stays)))
     writers = [crew.add(write, channel, writer) for writer in range(2)]
-    for seed in range(4):
-        crew.add(come_and_go, seed)
+    others = [crew.add(come_and_go, seed) for seed in range(4)]
     crew.add(finish)
     crew.run()
     found = decode(b"".join(taken))
