@@ -227,24 +227,28 @@ def bound_storm(way, readers=1, flushers=0):
 
 
 def one_stream_storm():
-    """Of many threads that begin a stream of one Sse, one gets it."""
-    rounds = 300
+    """Of two threads that begin a stream of one Sse at the same moment, one gets it."""
+    rounds = 1000
     buffers = [Sse() for _ in range(rounds)]
-    got = [[] for _ in range(WRITERS)]
+    arrived = [[0] * rounds, [0] * rounds]
+    got = [[], []]
 
-    def begin(mine):
-        for index, sse in enumerate(buffers):
+    def begin(me):
+        for index, buffer in enumerate(buffers):
+            arrived[me][index] = 1
+            while not arrived[1 - me][index]:
+                time.sleep(0)
             try:
-                mine.append((index, sse.stream()))
+                got[me].append((index, buffer.stream()))
             except RuntimeError:
                 pass
 
     crew = Crew()
-    for mine in got:
-        crew.add(begin, mine)
+    crew.add(begin, 0)
+    crew.add(begin, 1)
     crew.run()
     assert sorted(index for mine in got for index, _ in mine) == list(range(rounds)), (
-        "a stream was given to several, or to nobody")
+        "a stream was given to both, or to neither")
     return rounds
 
 
@@ -394,9 +398,9 @@ def open_storm():
         while not done.is_set():
             streams = [channel.open(channel.newest_id) for _ in range(5)]
             opened.shuffle(streams)
-            for sse in streams:
-                sse.add_comment("to one alone")
-                sse.close()
+            for stream in streams:
+                stream.add_comment("to one alone")
+                stream.close()
             assert stays in channel.streams
 
     def finish():
