@@ -9,9 +9,9 @@ import pytest
 collect_ignore = ["python3", "integration/python3"] if sys.version_info[0] == 2 else []
 
 # A test that names one of these, itself or in a function of its file, has the mark `threads`;
-# another that starts some is given it by hand. Where no thread can start, one that lacks it fails.
-STARTERS = {"Reader", "Thread", "ThreadPoolExecutor", "Threads", "Timer", "run_in_executor",
-            "start_new_thread", "to_thread"}
+# others are given it by hand. Where no thread can start, a test that lacks it fails.
+STARTERS = {"Reader", "Thread", "ThreadPoolExecutor", "Threads", "Timer", "fork",
+            "run_in_executor", "start_new_thread", "to_thread"}
 
 
 def names(code):

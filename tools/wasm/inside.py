@@ -47,7 +47,8 @@ class Count(object):
         self.left_out += len(items)
 
     def pytest_terminal_summary(self, terminalreporter):
-        terminalreporter.write_line("left out: %d tests that start threads" % self.left_out)
+        terminalreporter.write_line(
+            "left out: %d tests that start threads, or a process" % self.left_out)
 
 
 def main(options):
