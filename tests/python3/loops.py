@@ -27,7 +27,7 @@ class ClockLoop(asyncio.SelectorEventLoop):
         return super().call_soon_threadsafe(*args, **kwargs)
 
     def pending_timers(self):
-        return [timer for timer in self._scheduled if not timer.cancelled()]
+        return [timer for timer in self._scheduled if not timer._cancelled]
 
     async def advance(self, seconds):
         self.now += seconds

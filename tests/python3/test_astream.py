@@ -373,6 +373,7 @@ async def test_a_wait_for_that_times_out_ends_the_stream(timeout):
     stream = await begun(sse)
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(stream.__anext__(), timeout)
+    await turn()    # before Python 3.7 wait_for itself does not wait for the task it cancels
     assert sse.closed
     assert await ended(stream)
 
@@ -473,6 +474,36 @@ async def test_a_second_task_that_awaits_is_refused():
     assert await task == message("x")
     sse.add_message("e", "y")
     assert await stream.__anext__() == message("y")
+
+
+async def test_a_second_task_that_is_cancelled_before_it_began_ends_both():
+    """And the first must not hang."""
+    sse = new()
+    stream = await begun(sse)
+    task = await waiting(stream)
+    second = asyncio.ensure_future(stream.__anext__())
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    assert sse.closed
+    with pytest.raises(StopAsyncIteration):
+        await asyncio.wait_for(task, FOREVER)
+
+
+async def test_two_tasks_that_await_the_same_chunk():
+    sse = new()
+    stream = await begun(sse)
+    chunk = stream.__anext__()
+
+    async def wait():
+        return await chunk
+
+    tasks = [asyncio.ensure_future(wait()) for _ in range(2)]
+    await turn()
+    with pytest.raises(RuntimeError, match="another task"):
+        await tasks[1]
+    sse.add_message("e", "x")
+    assert await tasks[0] == message("x")
 
 
 def test_it_belongs_to_the_loop_in_which_it_is_first_awaited(loop, new_loop):
@@ -700,6 +731,9 @@ class Buffer(collections.deque):
         if call:
             call()
         super().append(block)
+
+    def __bool__(self):
+        return len(self) > 0
 
     def __len__(self):
         length = super().__len__()

@@ -30,10 +30,10 @@ async def test_one_add_goes_to_every_stream():
     assert await asyncio.gather(*tasks) == [message("x")] * 5
 
 
-async def test_a_thousand_streams_have_every_event_in_one_order():
+async def test_two_hundred_streams_have_every_event_in_one_order():
     channel = Channel()
-    streams = [await opened(channel) for _ in range(1000)]
-    assert len(channel.streams) == 1000
+    streams = [await opened(channel) for _ in range(200)]
+    assert len(channel.streams) == 200
 
     async def read(stream):
         return b"".join([chunk async for chunk in stream])

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import gc
+import sys
 import threading
 import weakref
 
@@ -157,8 +158,9 @@ class Odd(StopAsyncIteration):
     pass
 
 
-@pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration, GeneratorExit,
-                                   asyncio.CancelledError, Odd])
+# Before Python 3.8 a task lets GeneratorExit through, to the loop.
+@pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration, asyncio.CancelledError, Odd]
+                         + [GeneratorExit] * (sys.version_info >= (3, 8)))
 async def test_what_would_look_like_an_end_becomes_a_runtime_error(error):
     sse = new()
     original = error("x")
@@ -261,6 +263,7 @@ async def disconnect_by_a_cancel(sse, stream):
 async def disconnect_by_a_timeout(sse, stream):
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(stream.__anext__(), 0.001)
+    await turn()
     assert await ended(stream)
 
 
@@ -402,7 +405,7 @@ async def with_a_coroutine(sse):
     (generator, "async function; this one returned generator"),
     (async_generator, "async function; this one returned async_generator"),
     (with_a_result, "must return None, not bytes"),
-    (with_a_coroutine, "must return None, not coroutine"),
+    (with_a_coroutine, "must return None, not "),
     (lambda: None, "argument"),
 ], ids=["function", "result", "generator", "async generator", "async result", "coroutine",
         "no parameter"])
