@@ -11,7 +11,7 @@ import socket
 import pytest
 import requests
 
-from loopback import Client, EXAMPLES, free_port, python, running, wait_for
+from loopback import Client, EXAMPLES, free_port, python, running
 
 
 @contextlib.contextmanager
