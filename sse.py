@@ -39,11 +39,6 @@ import threading
 
 import six
 
-try:
-    from contextvars import copy_context    # novm
-except ImportError:                         # Python 3.6 and older have no contexts
-    copy_context = None
-
 __version__ = "2.0.0"
 __all__ = [str("Sse"), str("Channel"), str("Closed"), str("HEADERS"), str("last_event_id"),
            str("__version__")]
@@ -102,6 +97,8 @@ _ADD_EVENT = re.compile(r"add_event_(\w+)\Z")
 _TEXT = six.text_type
 
 # For the messages of errors.
+_CLOSED = "closed: nothing more can be added"
+_TOO_MANY = "%d bytes would be pending, and max_pending is %d"
 _TYPES = {
     "event": "text or bytes",
     "id": "text, bytes or an int",
@@ -154,23 +151,34 @@ def _text(field, value, encoding="utf-8"):
     raise TypeError("%s must be %s, not %s" % (field, _TYPES[field], type(value).__name__))
 
 
-def _integer(name, value, least, most=None):
-    """`value`, an int from `least` up to `most`, as an exact int."""
+def _integer(name, value):
+    """`value`, an int, as an exact int."""
     for kind in six.integer_types:
         if isinstance(value, kind) and not isinstance(value, bool):
             # The type's own addition: what "%d" and int() call, a subclass may override.
-            value = kind.__add__(value, 0)
-            break
-    else:
-        raise TypeError("%s must be an int, not %s" % (name, type(value).__name__))
-    if least is not None and value < least or most is not None and value > most:
-        raise ValueError("%s must be %d or more" % (name, least) if most is None else
-                         "%s must be from %d to %d" % (name, least, most))
-    return value
+            return kind.__add__(value, 0)
+    raise TypeError("%s must be an int, not %s" % (name, type(value).__name__))
 
 
-def _seconds(keepalive):
-    """Refuse a `keepalive` that is not a number above 0 or None."""
+def _milliseconds(num):
+    """A reconnection time as an exact int."""
+    num = _integer("retry", num)
+    if not 0 <= num <= _MAX_RETRY:
+        raise ValueError("retry must be 0 to %d milliseconds" % _MAX_RETRY)
+    return num
+
+
+def _limit(max_pending):
+    """A `max_pending` as an exact int, or None."""
+    if max_pending is not None:
+        max_pending = _integer("max_pending", max_pending)
+        if max_pending < 1:
+            raise ValueError("max_pending must be above 0")
+    return max_pending
+
+
+def _check_keepalive(keepalive):
+    """Refuse what is neither None nor a number above 0."""
     if keepalive is not None:
         if isinstance(keepalive, bool) or not isinstance(keepalive, six.integer_types + (float,)):
             raise TypeError("keepalive must be a number or None, not %s"
@@ -210,13 +218,13 @@ def _block(head, next_line, value, tail):
 
 def _retry_block(num):
     """The retry field of a reconnection time in milliseconds, and its blank line."""
-    return _block(b"retry: ", b"\n", "%d" % _integer("retry", num, 0, _MAX_RETRY), b"\n\n")
+    return _block(b"retry: ", b"\n", "%d" % _milliseconds(num), b"\n\n")
 
 
 def _id_block(event_id):
     """The id field, and its blank line, for an id that a client can send back as it is."""
     if isinstance(event_id, six.integer_types) and not isinstance(event_id, bool):
-        event_id = "%d" % _integer("id", event_id, None)
+        event_id = "%d" % _integer("id", event_id)
     event_id = "" if event_id is None else _text("id", event_id)
     control = _CONTROL.search(event_id)
     if control:
@@ -267,7 +275,7 @@ def _header_text(value, decoded=False):
     """
     try:
         if not isinstance(value, _TEXT):
-            return _decode(value) or None
+            return _decode(value) if value else None
         try:
             return _decode(value.encode("latin-1")) or None
         except UnicodeError:
@@ -297,16 +305,18 @@ def _read_request(request):
     # The kind is decided by what a client cannot send. It may well send a header that is named
     # `method`, so nothing but the id is read from headers.
     if isinstance(request.get("REQUEST_METHOD"), str):
-        value = request.get("HTTP_LAST_EVENT_ID")
-        return value and _header_text(value), request["REQUEST_METHOD"]
+        return _header_text(request.get("HTTP_LAST_EVENT_ID")), request["REQUEST_METHOD"]
     pairs = request.get("headers")
-    if pairs is None or isinstance(pairs, (bytes, _TEXT)):
-        values = [_header_text(value, decoded=True) for name, value in request.items()
-                  if name.lower() in ("last-event-id", b"last-event-id")]
-    else:
-        values = [_header_text(value) for name, value in pairs if name.lower() == b"last-event-id"]
+    is_scope = pairs is not None and not isinstance(pairs, (bytes, _TEXT))
+    if is_scope:
         method = request.get("method")
-    return values[-1] if values else None, method
+    last = None
+    for name, value in pairs if is_scope else request.items():
+        if isinstance(name, bytes):
+            name = name.decode("latin-1")
+        if name.lower() == "last-event-id":
+            last = _header_text(value, decoded=not is_scope)
+    return last, method
 
 
 def last_event_id(request):
@@ -326,16 +336,22 @@ def last_event_id(request):
 class _Bounded(collections.deque):
     """A buffer that raises `BufferError` rather than hold more than `limit` bytes.
 
-    Readers take no lock: they may be finalizers. What they took is counted by the next writer.
+    Readers take no lock: they may be finalizers. They leave the sizes of the blocks that they
+    took for the next writer, which subtracts them.
     """
+
+    # Slots, and these two names in place of super(), make it 2.5 times as fast.
+    __slots__ = ("_limit", "_allowed", "_pending", "_taken", "_lock")
+    _append = collections.deque.append
+    _popleft = collections.deque.popleft
 
     def __init__(self, limit):
         super(_Bounded, self).__init__()
         self._limit = limit
-        self._allowed = limit               # more while a replay is pending
+        self._allowed = limit           # more while a replay is pending
         self._pending = 0
-        self._taken = []                    # sizes of blocks that were taken, not yet counted
-        self._lock = threading.Lock()       # of writers, for the two numbers
+        self._taken = []
+        self._lock = threading.Lock()   # of writers, for the two numbers
 
     def append(self, block):
         with self._lock:
@@ -345,21 +361,20 @@ class _Bounded(collections.deque):
                 self._allowed = max(self._limit, self._allowed - size)
             size = self._pending + len(block)
             if size > self._allowed:
-                raise BufferError("%d bytes would be pending, and at most %d may"
-                                  % (size, self._allowed))
+                raise BufferError(_TOO_MANY % (size, self._limit))
             self._pending = size
-            super(_Bounded, self).append(block)
+            self._append(block)
 
     def extend(self, blocks):
         """Append a replay, which does not count: a large one would end its stream at once."""
         with self._lock:
-            size = sum(map(len, blocks))
-            self._pending += size
-            self._allowed += size
-            super(_Bounded, self).extend(blocks)
+            for block in blocks:
+                self._pending += len(block)
+                self._allowed += len(block)
+                self._append(block)
 
     def popleft(self):
-        block = super(_Bounded, self).popleft()
+        block = self._popleft()
         self._taken.append(len(block))
         return block
 
@@ -439,7 +454,8 @@ def _prepare(producer, run):
     if not callable(producer):
         raise TypeError("producer must be a function, not %s" % type(producer).__name__)
     run = functools.partial(run, producer)
-    return run if copy_context is None else functools.partial(copy_context().run, run)
+    contextvars = sys.modules.get("contextvars")    # if nobody imported it, there is no context
+    return functools.partial(contextvars.copy_context().run, run) if contextvars else run
 
 
 def _refuse_result(result):
@@ -462,6 +478,14 @@ def _failure(sse, error):
 
 
 # -- One client's stream -----------------------------------------------------------------
+
+
+def _pop(pending):
+    """Take the block out of this list, or b"" if another did."""
+    try:
+        return pending.pop()
+    except IndexError:
+        return b""
 
 
 class Sse(_Adding):
@@ -490,27 +514,24 @@ class Sse(_Adding):
     _closed = False
     _wake = None
 
-    # The block of the pending id. `_pending_id` is set and removed by writers: removing it from
-    # the instance's dict is atomic, so one message gets it. A reader that sends it as a block of
-    # its own notes it in `_sent_id`, by identity. A reader looks at it before it takes blocks:
-    # an id that is set after them must not overtake the messages before it.
-    _pending_id = _sent_id = b""
+    # `_pending_id` holds the block of the pending id: in a new list for each id, from which a
+    # message or a reader pops it. That is atomic: of several, one gets it. A reader gets hold
+    # of the list before it takes blocks: an id that is set later must not overtake them.
+    _pending_id = ()
 
     # The open streams of its channel, a dict of which `_end` removes this one.
     _streams = None
 
     def __init__(self, default_retry=2000, max_pending=None):
-        if max_pending is None:
-            self._buffer = collections.deque()
-        else:
-            self._buffer = _Bounded(_integer("max_pending", max_pending, 1))
+        limit = _limit(max_pending)
+        self._buffer = collections.deque() if limit is None else _Bounded(limit)
         if default_retry is not None:
             self.set_retry(default_retry)
 
     def _add(self, block):
         """Add a block. Every block goes through here."""
         if self._closed:
-            raise Closed("closed: nothing more can be added")
+            raise Closed(_CLOSED)
         self._buffer.append(block)
         wake = self._wake
         if wake is not None:
@@ -518,16 +539,16 @@ class Sse(_Adding):
 
     def _add_message(self, block, id_block=b""):
         """Add a message, with the pending id unless it has one, which then replaces it."""
-        if not self._pending_id:
+        pending = self._pending_id
+        if not pending:
             self._add(block)
             return
-        pending = vars(self).pop("_pending_id", b"")
+        popped = _pop(pending)
         try:
-            merge = pending and pending is not self._sent_id and not id_block
-            self._add(block[:-1] + pending if merge else block)
+            self._add(block if id_block or not popped else block[:-1] + popped)
         except BaseException:
-            if pending:
-                vars(self).setdefault("_pending_id", pending)
+            if popped:
+                pending.append(popped)
             raise
 
     def set_retry(self, num):
@@ -549,41 +570,39 @@ class Sse(_Adding):
         """
         block = _id_block(event_id)
         if self._closed:
-            raise Closed("closed: nothing more can be added")
-        # A new object, also for an id that was sent before: identity tells them apart.
-        self._pending_id = bytes(bytearray(block))
+            raise Closed(_CLOSED)
+        self._pending_id = [block]
 
     def reset_event_id(self):
         """`set_event_id(None)`: a client that reconnects then sends no last event ID."""
         self.set_event_id(None)
 
-    def _unsent_id(self):
-        """The block of the pending id, or b""."""
-        pending = self._pending_id
-        return b"" if pending is self._sent_id else pending
-
     def _take(self, limit=sys.maxsize):
         """Take all that is pending, or up to the block with which `limit` bytes are reached."""
-        pending = self._unsent_id()
-        buffer = self._buffer
+        pending = self._pending_id
         blocks = []
         size = 0
         try:
-            for _ in range(len(buffer)):
-                block = buffer.popleft()
-                size += len(block)
-                blocks.append(block)
+            for _ in range(len(self._buffer)):
+                blocks.append(self._buffer.popleft())
+                size += len(blocks[-1])
                 if size >= limit:
                     return b"".join(blocks)
         except IndexError:
             pass        # another reader took the last one
         if pending:
-            self._sent_id = pending
-            blocks.append(pending)
+            blocks.append(_pop(pending))
         return b"".join(blocks)
 
     def data_to_send(self):
         """Take all that is pending, as bytes; b"" if nothing is."""
+        # One block, the usual case, needs no list and no join: saves 400 of 800 ns.
+        buffer = self._buffer
+        if len(buffer) == 1 and not self._pending_id:
+            try:
+                return buffer.popleft()
+            except IndexError:
+                pass    # another reader took it
         return self._take()
 
     def flush(self):
@@ -591,7 +610,7 @@ class Sse(_Adding):
 
         A block that an iteration has begun is finished.
         """
-        self._take()
+        self.data_to_send()
 
     def __iter__(self):
         """Take all that is pending, as text: an item for each line, one for a retry or id block.
@@ -599,13 +618,13 @@ class Sse(_Adding):
         An iteration that is abandoned loses the block that it had begun, at most.
         """
         while True:
-            pending = self._unsent_id()
+            pending = self._pending_id
             try:
                 block = self._buffer.popleft()
             except IndexError:
-                if not pending:
+                block = _pop(pending) if pending else b""
+                if not block:
                     return
-                block = self._sent_id = pending
             # Lines of bytes, unlike those of text, end at LF alone.
             for line in [block] if block[:2] in (b"re", b"id") else io.BytesIO(block):
                 yield line.decode("utf-8")
@@ -667,7 +686,7 @@ class Sse(_Adding):
         if this `Sse` is closed. `TypeError` if it cannot be called, or returns something else,
         as generator functions and coroutine functions do.
         """
-        _seconds(keepalive)
+        _check_keepalive(keepalive)
         produce = _prepare(producer, self._produce)
         woken = threading.Event()
 
@@ -729,7 +748,7 @@ class Sse(_Adding):
         `aclose()`, or an iterator that is dropped: the `Sse` is closed. `producer` is an async
         function; it runs as a task, which is cancelled when the client disconnects.
         """
-        _seconds(keepalive)
+        _check_keepalive(keepalive)
         waker = _Waker(self, keepalive, _prepare(producer, _start_task))
         self._claim(waker)
         return _AsyncStream(waker)
@@ -749,9 +768,8 @@ class Sse(_Adding):
 
     def _pending(self):
         """All that is pending, not taken: a list of blocks."""
-        pending = self._unsent_id()     # before the blocks, as in _take
-        blocks = list(self._buffer)
-        return blocks + [pending] if pending else blocks
+        pending = self._pending_id      # before the blocks, as in _take
+        return list(self._buffer) + list(pending)
 
     def __bytes__(self):
         """All that is pending, as bytes; it stays pending."""
@@ -831,7 +849,7 @@ class _Waker(object):
         # through the queue, which wakes the loop also out of a signal handler in its own thread.
         if self.running_loop() is loop and not self.sse.closed:
             self._wake()
-        elif not self.scheduled:
+        elif not self.scheduled or loop.is_closed():
             # Set on this way only: one add in a signal handler would silence all later ones.
             self.scheduled = True
             try:
@@ -941,8 +959,9 @@ class _Waker(object):
         """Cancel what is left, and wake the task that waits."""
         if self.timer is not None:
             self.timer.cancel()
-        if self.task is not None:
-            self.task.cancel()
+        task, self.task = self.task, None       # once: it may have to tidy up itself
+        if task is not None:
+            task.cancel()
         self._wake()
 
     def disconnect(self):
@@ -970,7 +989,8 @@ class _Chunk(object):
 
     def __next__(self):
         waker = self._stream._waker
-        if not self._begun:
+        # Resumed, its future is done; else it begins to wait.
+        if not self._begun or waker.future is None or not waker.future.done():
             waker.begin()
             self._begun = True
         return waker.step()
@@ -979,7 +999,8 @@ class _Chunk(object):
         return self.__next__()
 
     def throw(self, kind, value=None, traceback=None):
-        """The task was cancelled."""
+        """The task was cancelled, perhaps before it began to wait."""
+        self._begun = True
         self.close()
         if value is None:
             value = kind() if isinstance(kind, type) else kind
@@ -1064,13 +1085,11 @@ class Channel(_Adding):
     # `_epoch` begins the channel's own ids in the process `_pid`.
 
     def __init__(self, history=0, default_retry=2000, max_pending=1048576, reset_event="reset"):
-        self._size = _integer("history", history, 0)
-        if default_retry is not None:
-            default_retry = _integer("retry", default_retry, 0, _MAX_RETRY)
-        self._retry = default_retry
-        if max_pending is not None:
-            max_pending = _integer("max_pending", max_pending, 1)
-        self._max_pending = max_pending
+        self._size = _integer("history", history)
+        if self._size < 0:
+            raise ValueError("history must be 0 or more")
+        self._retry = None if default_retry is None else _milliseconds(default_retry)
+        self._max_pending = _limit(max_pending)
         # Its only data line is empty.
         self._reset = _head(_text("reset_event", reset_event), "reset_event") + b"\n"
         self._streams = {}
@@ -1195,11 +1214,10 @@ class Channel(_Adding):
     def _check(self, block, more=0):
         """Refuse a block if nothing can be added, or if it would close every stream."""
         if self._closed:
-            raise Closed("closed: nothing more can be added")
+            raise Closed(_CLOSED)
         size = len(block) + more
         if self._max_pending is not None and size > self._max_pending:
-            raise BufferError("%d bytes would be pending, and at most %d may"
-                              % (size, self._max_pending))
+            raise BufferError(_TOO_MANY % (size, self._max_pending))
 
     def open(self, request=None):
         """A new `Sse`, which begins with what its client missed, and gets whatever is added.

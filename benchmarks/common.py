@@ -1,7 +1,8 @@
 """What the benchmarks share: tools/peers.py, their options, and the name of the interpreter."""
 
-from __future__ import unicode_literals
+from __future__ import print_function, unicode_literals
 
+import json
 import os
 import platform
 import sys
@@ -23,3 +24,10 @@ def add_arguments(parser):
 def interpreter():
     return "%s %s, %s" % (platform.python_implementation(), platform.python_version(),
                           platform.machine())
+
+
+def report(result, arguments, show):
+    if arguments.json:
+        print(json.dumps(result, indent=2))
+    else:
+        show(result)

@@ -12,7 +12,7 @@ import functools
 import json
 import timeit
 
-from common import add_arguments, interpreter, peers
+from common import add_arguments, interpreter, peers, report
 from spec_decoder import decode
 
 EVENT = "e"
@@ -187,10 +187,7 @@ def main():
         "tables": tables,
         "linearity": linearity(found[0], rounds, seconds),
     }
-    if arguments.json:
-        print(json.dumps(result, indent=2))
-    else:
-        show(result)
+    report(result, arguments, show)
     if arguments.plot:
         plot(result, arguments.plot)
 

@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 
-from common import add_arguments, interpreter, peers
+from common import add_arguments, interpreter, peers, report
 
 try:
     import tracemalloc
@@ -144,10 +144,7 @@ def main():
         "missing": missing,
         "rows": rows,
     }
-    if arguments.json:
-        print(json.dumps(result, indent=2))
-    else:
-        show(result)
+    report(result, arguments, show)
 
 
 if __name__ == "__main__":

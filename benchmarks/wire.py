@@ -11,7 +11,6 @@ the same. Linux, Python 3.
 from __future__ import division, print_function, unicode_literals
 
 import argparse
-import json
 import os
 import re
 import shutil
@@ -22,7 +21,7 @@ import sys
 import tempfile
 import time
 
-from common import interpreter    # first: it knows where sse is
+from common import interpreter, report    # first: it knows where sse is
 import sse
 
 try:
@@ -232,10 +231,7 @@ def main():
         "missing": missing,
         "rows": [row for server in servers for row in measure(server, arguments.quick)],
     }
-    if arguments.json:
-        print(json.dumps(result, indent=2))
-    else:
-        show(result)
+    report(result, arguments, show)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ LONG = "secret" * 1000
     (lambda sse: Sse(max_pending=0), ValueError, "max_pending must be above 0"),
     (lambda sse: Sse(max_pending=1.5), TypeError, "max_pending must be an int, not float"),
     (lambda sse: Sse(None, 20).add_message("e", LONG), BufferError,
-     "6017 bytes would wait, and max_pending is 20"),
+     "6017 bytes would be pending, and max_pending is 20"),
     (lambda sse: sse.stream("5"), TypeError,
      "keepalive must be a number or None, not %s" % six.text_type.__name__),
     (lambda sse: sse.stream(0), ValueError,

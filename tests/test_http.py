@@ -22,26 +22,126 @@ def test_headers():
         assert not is_hop_by_hop(pair[0])
 
 
-@pytest.mark.parametrize("octets, event_id", [
+OCTETS = [
     (b"7", "7"), (b"", None), (b"0", "0"), (b" ", " "), (b"\xe2\x80\xa6", "\u2026"),
     (b"\xf0\x9f\x98\x80", "\U0001f600"), (b"\xef\xbb\xbf7", "\ufeff7"), (b"a\x00b", "a\x00b"),
     (b"a\r\nb", "a\r\nb"), (b"\xff", None), (b"7\xff", None), (b"\xe2\x80", None),
     (b"\xed\xa0\x80", None), (b"\xc0\x8a", None), (b"\xe9", None), (b"x" * 65536, "x" * 65536),
-])
-def test_last_event_id(octets, event_id):
+]
+
+
+def environ_of(octets, method="GET"):
     # PEP 3333: bytes, on Python 3 as the characters of latin-1.
-    environ = {"HTTP_LAST_EVENT_ID": octets if six.PY2 else octets.decode("latin-1")}
-    received = last_event_id(environ)
+    return {"REQUEST_METHOD": str(method),
+            "HTTP_LAST_EVENT_ID": octets if six.PY2 else octets.decode("latin-1")}
+
+
+def scope_of(octets, method="GET"):
+    return {"type": "http", "method": method,
+            "headers": [(b"host", b"x"), (b"last-event-id", octets)]}
+
+
+class Request(object):
+    """A request object as frameworks have them: with the attributes that are given."""
+
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+
+class SanicRequest(Request):
+    @property
+    def scope(self):
+        raise NotImplementedError
+
+
+class MappingRequest(Request, dict):
+    """A request that is a mapping of something else, as aiohttp's and Starlette's are."""
+
+
+class Headers(object):
+    """A mapping as frameworks have them: not a dict, its names in any case."""
+
+    def __init__(self, *pairs):
+        self.pairs = pairs
+
+    def get(self, name, default=None):
+        return dict((key.lower(), value) for key, value in self.pairs).get(name.lower(), default)
+
+    def items(self):
+        return iter(self.pairs)
+
+
+@pytest.mark.parametrize("octets, event_id", OCTETS)
+@pytest.mark.parametrize("request_of", [
+    environ_of,
+    scope_of,
+    lambda octets: {b"LAST-Event-ID": octets},
+    lambda octets: Headers((b"host", b"x"), (b"last-event-id", octets)),
+    lambda octets: Request(environ=environ_of(octets)),
+    lambda octets: Request(META=environ_of(octets)),
+    lambda octets: Request(scope=scope_of(octets)),
+    lambda octets: Request(headers=Headers((b"Last-Event-ID", octets))),
+    lambda octets: SanicRequest(headers=Headers((b"last-event-id", octets))),
+    lambda octets: MappingRequest(environ=environ_of(octets)),
+], ids=["environ", "scope", "a dict of headers", "headers", "Flask, Bottle, Pyramid", "Django",
+        "Starlette", "aiohttp", "Sanic", "a mapping of something else"])
+def test_last_event_id(request_of, octets, event_id):
+    received = last_event_id(request_of(octets))
     assert received == event_id
     assert received is None or type(received) is six.text_type
 
 
-@pytest.mark.parametrize("environ", [
-    {}, {"HTTP_LAST_EVENT_ID": None}, {"HTTP_LAST_EVENT_ID": "\u2026"}, {"HTTP_LAST_EVENT_ID": ""},
-    {"HTTP_LAST_EVENT_ID": "\ud800"}, {"LAST_EVENT_ID": "7"}, {"Last-Event-ID": "7"},
+@pytest.mark.parametrize("value, event_id", [
+    ("7", "7"), ("\xe2\x80\xa6", "\u2026"), ("", None),
+    # aiohttp decodes headers as UTF-8, with lone surrogates for other bytes.
+    ("\u2026", "\u2026"), ("\xe9", "\xe9"), ("\udcff", None), ("\u2026\udcff", None),
 ])
-def test_no_last_event_id(environ):
-    assert last_event_id(environ) is None
+def test_last_event_id_in_headers_of_text(value, event_id):
+    assert last_event_id({"Last-Event-ID": value}) == event_id
+    assert last_event_id(Request(headers=Headers(("last-event-ID", value)))) == event_id
+
+
+@pytest.mark.parametrize("sent, event_id", [
+    # Of several the last counts.
+    ({"type": "http", "headers": [(b"Last-Event-ID", b"1"), (b"last-event-id", b"2")]}, "2"),
+    ({"type": "http", "headers": iter([[b"last-event-id", b"3"]])}, "3"),
+    # Attributes come in this order, and before the mapping itself.
+    (Request(scope=scope_of(b"1"), environ=environ_of(b"2"), META=environ_of(b"3"),
+             headers={"Last-Event-ID": "4"}), "1"),
+    (Request(environ=environ_of(b"2"), META=environ_of(b"3"),
+             headers={"Last-Event-ID": "4"}), "2"),
+    (Request(META=environ_of(b"3"), headers={"Last-Event-ID": "4"}), "3"),
+    (Request(scope=None, headers={"Last-Event-ID": "4"}), "4"),
+    # What a client sends does not change what it is taken for.
+    ({"method": "HEAD", "headers": "x", "Last-Event-ID": "5"}, "5"),
+    ({"gunicorn.socket": "x", "wsgi.version": "x", "type": "http", "Last-Event-ID": "6"}, "6"),
+    ({"HTTP_LAST_EVENT_ID": "forged", "Last-Event-ID": "7"}, "7"),
+    (dict(environ_of(b"8"), HTTP_HEADERS=str("x"), headers=[(b"last-event-id", b"9")]), "8"),
+])
+def test_the_kind_of_a_request(sent, event_id):
+    assert last_event_id(sent) == event_id
+
+
+@pytest.mark.parametrize("sent", [
+    {}, environ_of(b""), {"REQUEST_METHOD": str("GET")}, {"type": "http", "headers": []},
+    dict(environ_of(b""), HTTP_LAST_EVENT_ID="\u2026"), {"LAST_EVENT_ID": "7"},
+    dict(environ_of(b""), **{str("Last-Event-ID"): "7"}), Request(headers={}),
+])
+def test_no_last_event_id(sent):
+    assert last_event_id(sent) is None
+
+
+@pytest.mark.parametrize("sent", [
+    None, "7", b"7", 7, [], [("Last-Event-ID", "7")], object(), Request(), Request(headers=[]),
+    Request(get=len),
+], ids=repr)
+def test_not_a_request(sent):
+    with pytest.raises(TypeError) as info:
+        last_event_id(sent)
+    message = str(info.value)
+    assert type(sent).__name__ in message
+    for word in ["WSGI environ", "ASGI scope", "headers", "request"]:
+        assert word in message
 
 
 def start_response(status, headers, exc_info=None):

@@ -53,11 +53,9 @@ class Machine(RuleBasedStateMachine):
             error = (TypeError, ValueError)
         if block is not None:
             size = sum(len(pending.wire) for pending in self.pending) + len(block.wire)
-            if self.pending_id is not None and not message and not keep:
-                size += len(self.pending_id.wire)
             if self.closed:
                 error = ValueError
-            elif self.max_pending is not None and size > self.max_pending:
+            elif self.max_pending is not None and not keep and size > self.max_pending:
                 error = BufferError
         if error is None:
             call()
@@ -252,7 +250,7 @@ class Machine(RuleBasedStateMachine):
         assert six.text_type(self.sse) == wire.decode("utf-8")
         assert list(self.sse._buffer) == [block.wire for block in self.pending]
         assert self.sse.closed is self.closed
-        assert repr(self.sse) == "<Sse: %d blocks, %d bytes waiting%s>" % (
+        assert repr(self.sse) == "<Sse: %d blocks, %d bytes pending%s>" % (
             len(blocks), len(wire), ", closed" if self.closed else "")
 
     def teardown(self):

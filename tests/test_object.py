@@ -123,15 +123,15 @@ def test_no_length_and_always_true():
 
 def test_repr():
     sse = Sub()
-    assert repr(sse) == "<Sub: 1 blocks, 13 bytes waiting>"
+    assert repr(sse) == "<Sub: 1 blocks, 13 bytes pending>"
     sse.add_message("e", "secret\u2026")
     sse.set_event_id(7)
-    assert repr(sse) == "<Sub: 3 blocks, 46 bytes waiting>"
+    assert repr(sse) == "<Sub: 3 blocks, 46 bytes pending>"
     assert type(repr(sse)) is str
     sse.close()
-    assert repr(sse) == "<Sub: 3 blocks, 46 bytes waiting, closed>"
+    assert repr(sse) == "<Sub: 3 blocks, 46 bytes pending, closed>"
     sse.flush()
-    assert repr(sse) == "<Sub: 0 blocks, 0 bytes waiting, closed>"
+    assert repr(sse) == "<Sub: 0 blocks, 0 bytes pending, closed>"
 
 
 COPIERS = [copy.deepcopy]

@@ -144,43 +144,10 @@ def test_a_pending_id_that_another_reader_took():
     for take in (Sse.data_to_send, list):
         sse = Sse(default_retry=None)
         sse.set_event_id("7")
-        sse._kept_id = Claimed(sse._kept_id)
+        sse._pending_id = Claimed(sse._pending_id)
         assert not take(sse)
         sse.add_message("e", "x")
         assert sse.data_to_send() == b"event: e\ndata: x\n\n"
-
-
-class ClosesAfterAppend(collections.deque):
-    """Another thread closes, and may read, just after the append of a writer."""
-
-    def append(self, block):
-        collections.deque.append(self, block)
-        self.sse.close()
-        self.read()
-
-
-@pytest.mark.parametrize("max_pending", [None, 1000])
-@pytest.mark.parametrize("add", [
-    lambda sse: sse.add_message("e", "x"), lambda sse: sse.add_comment("x")])
-def test_closed_by_another_thread_within_an_add(add, max_pending):
-    sse = Sse(default_retry=None, max_pending=max_pending)
-    sse._buffer = ClosesAfterAppend()
-    sse._buffer.sse = sse
-    sse._buffer.read = lambda: None
-    with pytest.raises(ValueError):
-        add(sse)
-    assert sse.data_to_send() == b""
-    assert sse._pending == 0
-
-
-def test_closed_within_an_add_whose_block_was_read():
-    sse = Sse(default_retry=None)
-    read = []
-    sse._buffer = ClosesAfterAppend()
-    sse._buffer.sse = sse
-    sse._buffer.read = lambda: read.append(sse.data_to_send())
-    sse.add_message("e", "x")
-    assert read == [b"event: e\ndata: x\n\n"]
 
 
 def test_a_pending_id_goes_to_one_message_only():

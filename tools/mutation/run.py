@@ -6,6 +6,7 @@ that says why nobody can see it. With a path to a Python 2.7 that has what the t
 not found is looked for there too. It takes half an hour.
 """
 
+import collections
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+
+from naming import change
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -63,14 +66,6 @@ def test(pythons, output=subprocess.DEVNULL):
     return True
 
 
-def change(diff):
-    """The first line that was changed, as it was and as it is."""
-    lines = diff.splitlines()
-    removed = [line[1:].strip() for line in lines if line[:1] == "-" and line[:3] != "---"]
-    added = [line[1:].strip() for line in lines if line[:1] == "+" and line[:3] != "+++"]
-    return removed[0] if removed else "", added[0] if added else ""
-
-
 def prepare(folder, pythons):
     """A copy of the project with a session of cosmic-ray."""
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(
@@ -86,6 +81,8 @@ def prepare(folder, pythons):
 def work(folder, part, parts):
     """Every so many-th of the changes: their number, and those that no test found."""
     # Here, as --test starts quicker without.
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
     from cosmic_ray.work_db import WorkDB, use_db
     from cosmic_ray.work_item import WorkerOutcome, WorkResult
 
@@ -97,14 +94,23 @@ def work(folder, part, parts):
     subprocess.run(["cosmic-ray", "exec", "cosmic-ray.toml", "session.sqlite"],
                    cwd=folder, check=True)
     with use_db(session, WorkDB.Mode.open) as db:
-        results = [result for _, result in db.results
-                   if result.worker_outcome != WorkerOutcome.SKIPPED]
-    return len(results), [change(result.diff) for result in results if not result.is_killed]
+        results = {job: result for job, result in db.results
+                   if result.worker_outcome != WorkerOutcome.SKIPPED}
+        mutations = [item.mutations[0] for item in db.work_items
+                     if item.job_id in results and not results[item.job_id].is_killed]
+    with open(os.path.join(folder, "sse.py"), encoding="utf-8") as file:
+        source = file.read()
+    return len(results), [
+        change(source, mutate_code(
+            source, get_operator(mutation.operator_name)(**mutation.operator_args),
+            mutation.occurrence))
+        for mutation in mutations]
 
 
 def main(pythons):
     with open(os.path.join(HERE, "equivalent.json"), encoding="utf-8") as file:
-        reasons = {(entry["was"], entry["is"]): entry["why"] for entry in json.load(file)}
+        known = json.load(file)
+    reasons = {(entry["in"], entry["was"], entry["is"]): entry["why"] for entry in known}
     parts = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as temporary:
         folders = [os.path.join(temporary, str(part)) for part in range(parts)]
@@ -118,13 +124,17 @@ def main(pythons):
         os.chdir(HERE)
 
     total = sum(number for number, _ in done)
-    survivors = [pair for _, pairs in done for pair in pairs]
+    survivors = collections.Counter(name for _, names in done for name in names)
     unexplained = 0
-    for was, now in sorted(survivors):
-        why = reasons.get((was, now))
-        unexplained += why is None
-        print("- %s\n+ %s\n  %s" % (was, now, why or "NOT FOUND BY ANY TEST"))
-    found = total - len(survivors)
+    for name, count in sorted(survivors.items()):
+        # Of two places with one name, a reason is for the first only.
+        explained = name in reasons and count == 1
+        unexplained += not explained
+        print("%s:\n- %s\n+ %s\n  %s" % (
+            name + (reasons[name] if explained else "NOT FOUND BY ANY TEST",)))
+    for name in sorted(set(reasons) - set(survivors)):
+        print("no longer there, or found: %s: %s" % name[:2])
+    found = total - sum(survivors.values())
     percent = 100.0 * found / total
     print("%d of %d changes found: %.1f %%; %d of the others not explained"
           % (found, total, percent, unexplained))

@@ -4,14 +4,13 @@
 const fs = require("fs");
 const { createRequire } = require("module");
 const path = require("path");
-const { readAll } = require("./eventsource.js");
+const { readAll, readEventSource } = require("./eventsource.js");
 
 const installed = createRequire(path.join(process.env.SSE_NODE_MODULES || ".", "_"));
 
-// A parser that is no HTTP client. It gives the id field of each event, and undefined for none:
-// the last event ID is its user's affair.
-function parse(job) {
-  const { createParser } = installed("eventsource-parser");
+// A parser that is not an HTTP client. It gives the id field of each event, and undefined for
+// none: the last event ID is its user's affair.
+async function parse(createParser, job) {
   const events = [];
   let lastEventId = "";
   const parser = createParser({
@@ -23,8 +22,8 @@ function parse(job) {
     },
   });
   const decoder = new TextDecoder();
-  for (const piece of job.pieces) {
-    parser.feed(decoder.decode(Buffer.from(piece, "base64"), { stream: true }));
+  for await (const piece of (await fetch(job.url)).body) {
+    parser.feed(decoder.decode(piece, { stream: true }));
   }
   return events;
 }
@@ -33,11 +32,11 @@ async function main() {
   const jobs = JSON.parse(fs.readFileSync(0, "utf-8"));
   switch (process.argv[2]) {
     case "eventsource-parser":
-      return jobs.map(parse);
+      return readAll(parse, installed("eventsource-parser").createParser, jobs);
     case "eventsource":
-      return readAll(installed("eventsource").EventSource, jobs);
+      return readAll(readEventSource, installed("eventsource").EventSource, jobs);
     default:
-      return readAll(globalThis.EventSource, jobs);
+      return readAll(readEventSource, globalThis.EventSource, jobs);
   }
 }
 

@@ -1,4 +1,4 @@
-"""flask-sse with the two places that load.py needs: GET /events and POST /publish/load."""
+"""flask-sse with the two places that the load test needs: GET /events and POST /publish/load."""
 
 import os
 

@@ -1,0 +1,261 @@
+"""`stream(producer=...)`: an answer that a thread makes while it is streamed."""
+
+from __future__ import unicode_literals
+
+import sys
+import threading
+
+import pytest
+from six.moves import queue
+
+from sse import Closed, Sse
+from support import COMMENT, FOREVER
+
+try:
+    import contextvars
+except ImportError:
+    contextvars = None
+
+
+class StopAsyncIteration(Exception):
+    """Python 2 has none: known by its name."""
+
+
+class CancelledError(Exception):
+    """As asyncio and concurrent.futures have one each."""
+
+
+class Custom(CancelledError):
+    pass
+
+
+def read(sse, producer, **options):
+    """All chunks of a stream, and what it raised in the end."""
+    chunks = []
+    try:
+        for chunk in sse.stream(producer=producer, **options):
+            chunks.append(chunk)
+    except BaseException as error:
+        return b"".join(chunks), error
+    return b"".join(chunks), None
+
+
+def fails(error):
+    def producer(sse):
+        sse.add_message(None, "part")
+        raise error
+    return producer
+
+
+def test_all_that_it_adds_is_sent_and_then_the_stream_ends():
+    def producer(sse):
+        for number in range(1000):
+            sse.add_message(None, "%d" % number)
+
+    sse = Sse()
+    sent, error = read(sse, producer)
+    assert sent.replace(COMMENT, b"") == b"retry: 2000\n\n" + b"".join(
+        ("data: %d\n\n" % number).encode() for number in range(1000))
+    assert error is None and sse.closed
+
+
+def test_it_runs_from_the_first_chunk_on_in_a_daemon_thread_of_its_own():
+    begun = []
+
+    def producer(sse):
+        begun.append(threading.current_thread())
+
+    stream = Sse().stream(producer=producer)
+    assert not begun
+    assert b"".join(stream) == b"retry: 2000\n\n"
+    assert begun[0].daemon and begun[0] is not threading.current_thread()
+    assert len(begun) == 1
+
+
+def test_the_first_chunk_does_not_wait_for_it():
+    go_on = threading.Event()
+    stream = Sse(None).stream(producer=lambda sse: go_on.wait(FOREVER) and None)
+    assert next(stream) == COMMENT
+    go_on.set()
+    assert list(stream) == []
+
+
+def test_comments_while_it_is_silent():
+    go_on = threading.Event()
+    stream = Sse(None).stream(keepalive=0.01, producer=lambda sse: go_on.wait(FOREVER) and None)
+    assert [next(stream) for _ in range(4)] == [COMMENT] * 4
+    go_on.set()
+    assert set(stream) <= {COMMENT}
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), SystemExit(3), MemoryError()])
+def test_an_error_is_raised_after_what_was_added(error):
+    sse = Sse(None)
+    sent, raised = read(sse, fails(error))
+    assert sent.replace(COMMENT, b"") == b"data: part\n\n"
+    assert raised is error
+    assert sse.closed
+
+
+def test_an_error_shows_the_line_of_the_producer():
+    try:
+        list(Sse().stream(producer=fails(KeyError("x"))))
+    except KeyError:
+        traceback = sys.exc_info()[2]
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    assert traceback.tb_frame.f_code.co_name == "producer"
+
+
+@pytest.mark.parametrize("error", [
+    StopIteration(), GeneratorExit(), StopAsyncIteration(), CancelledError(), Custom(),
+], ids=repr)
+def test_an_error_that_would_look_like_a_complete_answer(error):
+    sse = Sse(None)
+    sent, raised = read(sse, fails(error))
+    assert sent.replace(COMMENT, b"") == b"data: part\n\n"
+    assert type(raised) is RuntimeError and raised.__cause__ is error
+    assert type(error).__name__ in str(raised)
+
+
+def test_closed_of_this_one_ends_it_quietly():
+    def producer(sse):
+        sse.add_message(None, "part")
+        sse.close()
+        sse.add_message(None, "more")
+
+    sent, error = read(Sse(None), producer)
+    assert sent.replace(COMMENT, b"") == b"data: part\n\n"
+    assert error is None
+
+
+def test_closed_of_another_one_is_an_error():
+    other = Sse()
+    other.close()
+    sent, error = read(Sse(None), lambda sse: other.add_message(None, "x"))
+    assert type(error) is Closed
+
+
+def generator(sse):
+    sse.add_message(None, "never")
+    yield
+
+
+@pytest.mark.parametrize("result", [
+    lambda sse: generator(sse), generator, lambda sse: 0, lambda sse: "", lambda sse: [],
+], ids=["generator", "generator function", "0", "text", "list"])
+def test_what_does_not_return_none(result):
+    sse = Sse(None)
+    sent, error = read(sse, result)
+    assert type(error) is TypeError and "producer must return None" in str(error)
+    assert sent == COMMENT and sse.closed
+
+
+@pytest.mark.parametrize("producer", [0, "x", False, [], generator(None)], ids=repr)
+def test_what_cannot_be_called(producer):
+    sse = Sse()
+    with pytest.raises(TypeError) as info:
+        sse.stream(producer=producer)
+    assert "producer" in str(info.value) and type(producer).__name__ in str(info.value)
+    assert not sse.closed
+    assert next(sse.stream()) == b"retry: 2000\n\n"
+
+
+class Falsy(object):
+    def __bool__(self):
+        return False
+
+    __nonzero__ = __bool__
+
+    def __call__(self, sse):
+        sse.add_message(None, "x")
+
+
+def test_a_callable_object_that_is_false():
+    assert b"data: x\n\n" in read(Sse(), Falsy())[0]
+
+
+def test_it_is_not_run_if_the_sse_is_closed():
+    sse = Sse()
+    sse.close()
+    assert read(sse, fails(ValueError())) == (b"retry: 2000\n\n", None)
+
+
+def test_it_is_not_run_before_the_first_chunk():
+    sse = Sse()
+    sse.stream(producer=fails(ValueError())).close()
+    assert sse.closed and bytes(sse) == b"retry: 2000\n\n"
+
+
+def test_the_client_disconnects():
+    disconnected = threading.Event()
+    ended = threading.Event()
+
+    def producer(sse):
+        try:
+            disconnected.wait(FOREVER)
+            sse.add_message(None, "x")
+        except Closed:
+            ended.set()
+            raise
+
+    stream = Sse().stream(producer=producer)
+    next(stream)
+    stream.close()
+    disconnected.set()
+    assert ended.wait(FOREVER)
+
+
+def test_an_error_that_nobody_reads_is_printed(capsys, monkeypatch):
+    """As that of any thread."""
+    printed = threading.Event()
+    if hasattr(threading, "excepthook"):
+        caught = []
+        monkeypatch.setattr(threading, "excepthook",
+                            lambda args: (caught.append(args.exc_value), printed.set()))
+    else:
+        caught = None
+    disconnected = threading.Event()
+    threads = queue.Queue()
+
+    def producer(sse):
+        threads.put(threading.current_thread())
+        disconnected.wait(FOREVER)
+        raise KeyError("nobody reads this")
+
+    stream = Sse().stream(producer=producer)
+    next(stream)
+    stream.close()
+    disconnected.set()
+    threads.get(timeout=FOREVER).join(FOREVER)
+    if caught is None:
+        assert "nobody reads this" in capsys.readouterr()[1]
+    else:
+        assert printed.wait(FOREVER) and isinstance(caught[0], KeyError)
+
+
+def test_an_error_after_close_is_not_waited_for():
+    go_on = threading.Event()
+    sse = Sse(None)
+    stream = sse.stream(producer=lambda sse: go_on.wait(FOREVER) and None)
+    next(stream)
+    sse.close()
+    assert list(stream) == []
+    go_on.set()
+
+
+if contextvars is not None:
+    def test_its_context_is_a_copy_of_the_callers():
+        variable = contextvars.ContextVar("variable")
+        seen = []
+
+        def producer(sse):
+            seen.append(variable.get())
+            variable.set("of the producer")
+
+        variable.set("of the caller")
+        stream = Sse().stream(producer=producer)
+        variable.set("later")
+        list(stream)
+        assert seen == ["of the caller"]
+        assert variable.get() == "later"
