@@ -769,7 +769,11 @@ class Sse(_Adding):
     def _pending(self):
         """All that is pending, not taken: a list of blocks."""
         pending = self._pending_id      # before the blocks, as in _take
-        return list(self._buffer) + list(pending)
+        while True:
+            try:
+                return list(self._buffer) + list(pending)
+            except RuntimeError:
+                pass    # without a GIL another thread may change it meanwhile
 
     def __bytes__(self):
         """All that is pending, as bytes; it stays pending."""
@@ -913,13 +917,11 @@ class _Waker(object):
         try:
             _refuse_result(task.result())
         except BaseException as error:
-            failure = _failure(self.sse, error)
-            if failure is not None and self.ended:
-                # There is no reader to raise it.
-                self.loop.call_exception_handler(
-                    {"message": "producer of a closed stream failed", "exception": failure})
-            self.failure = failure
-        self.sse.close()
+            self.failure = _failure(self.sse, error)
+        if self.ended:
+            self._tidy()
+        else:
+            self.sse.close()
 
     def step(self):
         """The future of the next wait; or, raised as by a coroutine, the next chunk or the end."""
@@ -939,14 +941,14 @@ class _Waker(object):
         self.waiting = self.due = False
         if chunk:
             raise StopIteration(chunk)
-        if self.ended:
-            self._tidy()
-        else:
+        if not self.ended:
             self.end()
             self.task = None        # it may still be at work, and is not cancelled
-            self._tidy()
-            if self.failure is not None:
-                raise self.failure
+            failure, self.failure = self.failure, None
+            if failure is not None:
+                self._tidy()
+                raise failure
+        self._tidy()
         raise six.moves.builtins.StopAsyncIteration
 
     def end(self):
@@ -956,12 +958,16 @@ class _Waker(object):
         vars(self.sse).pop("_wake", None)
 
     def _tidy(self):
-        """Cancel what is left, and wake the task that waits."""
+        """After the end, in the loop: cancel timer and producer, and wake the task that waits."""
         if self.timer is not None:
             self.timer.cancel()
-        task, self.task = self.task, None       # once: it may have to tidy up itself
+        task, self.task = self.task, None       # once: it may be at work to end in order
         if task is not None:
             task.cancel()
+        failure, self.failure = self.failure, None
+        if failure is not None:                 # no reader is there to raise it
+            self.loop.call_exception_handler(
+                {"message": "producer of a stream failed after its end", "exception": failure})
         self._wake()
 
     def disconnect(self):
@@ -971,8 +977,8 @@ class _Waker(object):
             if self.loop is not None:
                 try:
                     self.loop.call_soon_threadsafe(self._tidy)
-                except RuntimeError:
-                    pass            # the loop is closed
+                except RuntimeError:        # the loop is closed
+                    _TASKS.discard(self.task)
 
 
 class _Chunk(object):
@@ -1073,14 +1079,14 @@ class Channel(_Adding):
     # `_streams` holds the open streams, as the keys of a dict. Each removes itself when it is
     # closed, without the lock: it may be in a finalizer.
     #
-    # All other attributes change under `_lock`, in the jobs of `_inbox`, which `_run` runs one
-    # after the other; `_running` while it does. So all streams, and the history, have one order.
-    # Locks are taken channel first, then stream.
+    # All below changes under `_lock`, in the jobs of `_inbox`, which `_run` runs one after the
+    # other: so all streams, and the history, have one order. `_inside` has the threads that are
+    # in a call. Locks are taken channel first, then stream.
     #
     # `_history` holds the last messages, oldest first, each with its id block; `_count` counts
     # all messages, and is the number of the newest. `_places` has the number of each by its id
     # block (of two alike the first counts), and that of `_base`: the id after which all of the
-    # history follows, which is that of the message discarded last.
+    # history follows, which is that of the message discarded last. `_newest` is the id block of the newest.
     #
     # `_epoch` begins the channel's own ids in the process `_pid`.
 
@@ -1093,36 +1099,38 @@ class Channel(_Adding):
         # Its only data line is empty.
         self._reset = _head(_text("reset_event", reset_event), "reset_event") + b"\n"
         self._streams = {}
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._inbox = collections.deque()
-        self._running = False
+        self._inside = set()
         self._closed = False
         self._history = collections.deque()
         self._places = {}
-        self._base = None
         self._count = 0
-        self._epoch = self._pid = None
+        self._pid = None
+        self._renew()
 
     def _run(self, job, *args):
-        """Run `job(*args)` under the lock, or leave it to a call that this one is in the middle of.
+        """Run `job(*args)` under the lock, or leave it to the call that this one is in the middle of.
 
         A signal handler, a finalizer or a generator that ends may call in the middle of a call
-        of the same thread: then the outer one runs the job, after its own.
+        of the same thread: the outer one then runs its job, after its own.
         """
         self._inbox.append((job, args))
+        thread = six.moves._thread.get_ident()
+        if thread in self._inside:
+            return
         while True:
-            # Taken at least once: the job may be running in another thread.
-            with self._lock:
-                if self._running:
-                    return
-                self._running = True
-                try:
+            # Before the lock, not under it: a signal handler between the two would wait for ever.
+            self._inside.add(thread)
+            try:
+                # Also for an empty inbox: another thread may just be running the job.
+                with self._lock:
                     while self._inbox:
                         job, args = self._inbox.popleft()
                         job(*args)
-                finally:
-                    self._running = False
-            # Again, if one was left between the last look and the `finally`.
+            finally:
+                self._inside.discard(thread)
+            # One may have been left since the last look.
             if not self._inbox:
                 return
 
@@ -1133,18 +1141,13 @@ class Channel(_Adding):
         """
         if self._pid != os.getpid():
             self._epoch = binascii.hexlify(os.urandom(6)).decode("ascii")
-            self._pid = os.getpid()
             if not self._count:
-                self._base = self._own_id()
+                self._base = self._newest = self._own_id()
                 self._places = {self._base: 0}
+            self._pid = os.getpid()
 
     def _own_id(self):
         return _id_block("%s-%d" % (self._epoch, self._count))
-
-    def _newest(self):
-        """The id block of the newest message, or the one before the first."""
-        self._renew()
-        return self._history[-1][1] if self._history else self._base
 
     def _send(self, block):
         for sse in list(self._streams):
@@ -1160,6 +1163,7 @@ class Channel(_Adding):
             if not id_block:
                 id_block = self._own_id()
                 block = block[:-1] + id_block
+            self._newest = id_block
             self._history.append((block, id_block))
             self._places.setdefault(id_block, self._count)
             if len(self._history) > self._size:
@@ -1189,13 +1193,13 @@ class Channel(_Adding):
             blocks.append(_retry_block(
                 random.randint(self._retry, min(2 * self._retry, _MAX_RETRY))))
         if self._size:
-            newest = self._newest()
+            self._renew()
             if last_id is not None:
                 blocks += self._missed(last_id)
             else:
                 # Cut off before its first event, it misses nothing either. In one block: one
                 # client makes an empty event of it.
-                blocks = [b"".join(blocks)[:-1] + newest]
+                blocks = [b"".join(blocks)[:-1] + self._newest]
         sse._buffer.extend(blocks)
         self._streams[sse] = True
         if self._closed:
@@ -1259,8 +1263,9 @@ class Channel(_Adding):
         """
         if not self._size:
             return None
-        with self._lock:
-            return self._newest()[len(b"id: "):-len(b"\n\n")].decode("utf-8")
+        if self._pid != os.getpid():
+            self._run(self._renew)
+        return self._newest[len(b"id: "):-len(b"\n\n")].decode("utf-8")
 
     def close(self):
         """End every stream, which sends what is pending first. Nothing more can be added."""

@@ -219,22 +219,132 @@ def test_a_pending_id_is_sent_in_place_of_the_comment():
     assert next(stream) == COMMENT
 
 
-class BeginsAStream(collections.deque):
-    """A stream that begins, and finds nothing, just before the append of a writer."""
+# -- The orders that may not change -------------------------------------------------------
+#
+# In each of these another thread acts at the one moment where a changed order would lose
+# something.
+
+
+class Acting(collections.deque):
+    """A buffer with which something happens just before or after a writer appends."""
 
     def append(self, block):
-        self.reader = Reader(self.sse.stream(keepalive=None))
-        assert self.reader.get() == COMMENT
+        self.before()
         collections.deque.append(self, block)
+        self.after()
 
 
-def test_a_stream_that_begins_within_an_add_is_woken():
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_stream_that_begins_within_an_add_is_woken(moment):
+    """A writer appends, and then looks for the hook and calls it."""
     sse = Sse(default_retry=None)
-    buffer = sse._buffer = BeginsAStream()
-    buffer.sse = sse
+    buffer = sse._buffer = Acting()
+    buffer.before = buffer.after = lambda: None
+
+    def begin():
+        buffer.reader = Reader(sse.stream(keepalive=None))
+        assert buffer.reader.get() == {"before": COMMENT, "after": b"event: e\ndata: x\n\n"}[moment]
+
+    setattr(buffer, moment, begin)
     sse.add_message("e", "x")
-    assert buffer.reader.get() == b"event: e\ndata: x\n\n"
+    buffer.before = buffer.after = lambda: None
     sse.close()
+    chunks = list(iter(buffer.reader.get, None))
+    assert chunks == {"before": [b"event: e\ndata: x\n\n"], "after": []}[moment]
+
+
+def test_what_is_added_while_the_stream_looks_is_not_left_lying():
+    """A stream clears, and then takes."""
+    sse = Sse(default_retry=None)
+    stream = sse.stream(keepalive=None)
+    assert next(stream) == COMMENT
+    calls = []
+
+    class Buffer(collections.deque):
+        def __len__(self):
+            # Just when the stream has found nothing.
+            length = collections.deque.__len__(self)
+            if not length and not calls:
+                calls.append(1)
+                sse.add_message("late", "x")
+                return 0
+            return length
+
+    sse._buffer = Buffer()
+    reader = Reader(stream)
+    assert reader.get() == b"event: late\ndata: x\n\n"
+    sse.close()
+    assert reader.get() is None
+
+
+def test_what_is_added_just_before_close_is_sent():
+    """A stream reads `closed`, and then takes."""
+    sse = Sse(default_retry=None)
+    stream = sse.stream(keepalive=None)
+    assert next(stream) == COMMENT
+
+    class Buffer(collections.deque):
+        def __len__(self):
+            length = collections.deque.__len__(self)
+            if not length and not sse.closed:
+                # Just when the stream has found nothing.
+                sse.add_message("late", "x")
+                sse.close()
+                return 0
+            return length
+
+    sse._buffer = Buffer()
+    assert list(stream) == [b"event: late\ndata: x\n\n"]
+
+
+def test_close_sets_closed_and_then_calls_the_hook():
+    sse = Sse(default_retry=None)
+    seen = []
+    sse._wake = lambda: seen.append(sse.closed)
+    sse.close()
+    assert seen == [True]
+
+
+def test_a_stream_that_ended_leaves_no_hook():
+    for end in (lambda stream: stream.close(), list):
+        sse = Sse(default_retry=None)
+        stream = sse.stream()
+        next(stream)
+        if end is list:
+            sse.close()
+        end(stream)
+        assert sse._wake is None and sse.closed
+
+
+def test_an_id_set_while_the_stream_takes_does_not_overtake():
+    """A reader gets hold of the pending id, and then takes blocks."""
+    for take in (Sse.data_to_send, lambda sse: b"".join(line.encode() for line in sse)):
+        sse = Sse(default_retry=None)
+        steps = []
+
+        class Buffer(collections.deque):
+            def step(self):
+                # Just when the reader has found the end: one more message, and then an id.
+                if not steps:
+                    steps.append(1)
+                    collections.deque.append(self, b"data: x\nid: 1\n\n")
+                    sse.set_event_id("2")
+
+            def __len__(self):
+                length = collections.deque.__len__(self)
+                self.step()
+                return length
+
+            def popleft(self):
+                try:
+                    return collections.deque.popleft(self)
+                except IndexError:
+                    self.step()
+                    raise
+
+        sse._buffer = Buffer()
+        wire = take(sse) + sse.data_to_send()
+        assert wire == b"data: x\nid: 1\n\nid: 2\n\n"
 
 
 if hasattr(time, "process_time"):
