@@ -59,7 +59,7 @@ def routed(routes):
 class Response(ServerHandler):
 
     def handle_error(self):
-        # A client that disconnected, or did not read for `timeout` seconds, is no error.
+        # A client that disconnected, or did not read for `timeout` seconds, is not an error.
         if not isinstance(sys.exc_info()[1], socket.error):
             ServerHandler.handle_error(self)
 

@@ -119,7 +119,8 @@ def test_the_page(url, browser):
         assert written(watcher) == 0
         browser.run("return new Promise(done => setTimeout(done, 4500))")
         with Client(url + "answer"):
-            assert written(watcher) == 1        # this one, the next that began
+            assert written(watcher) == 1        # this one, and none before it
+        assert written(watcher) == 0
     assert browser.text("#answer") == answer
 
 
