@@ -1006,8 +1006,8 @@ class _Chunk(object):
 
     def throw(self, kind, value=None, traceback=None):
         """The task was cancelled, perhaps before it began to wait."""
-        self._begun = True
         self.close()
+        self._stream._waker.disconnect()
         if value is None:
             value = kind() if isinstance(kind, type) else kind
         six.reraise(type(value), value, traceback)

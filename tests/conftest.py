@@ -1,4 +1,4 @@
-"""Where SSE_NO_SKIPS is set, as in CI, a skipped test is a failed run."""
+"""Which tests start threads; and where SSE_NO_SKIPS is set, as in CI, a skip fails the run."""
 
 import os
 import sys
@@ -7,6 +7,36 @@ import pytest
 
 # Its files are not even syntax for Python 2.
 collect_ignore = ["python3", "integration/python3"] if sys.version_info[0] == 2 else []
+
+# A test that names one of these, itself or in a function of its file, has the mark `threads`;
+# others are given it by hand. Where no thread can start, a test that lacks it fails.
+STARTERS = {"Reader", "Thread", "ThreadPoolExecutor", "Threads", "Timer", "fork",
+            "run_in_executor", "start_new_thread", "to_thread"}
+
+
+def names(code):
+    """The names that a function uses, and the functions in it."""
+    found = set(getattr(code, "co_names", ()))
+    for constant in getattr(code, "co_consts", ()):
+        if isinstance(constant, type(code)):
+            found |= names(constant)
+    return found
+
+
+def starts_threads(function, seen):
+    code = getattr(function, "__code__", None)
+    if code is None or code in seen:
+        return False
+    seen.add(code)
+    used = names(code)
+    return bool(STARTERS & used) or any(
+        starts_threads(function.__globals__.get(name), seen) for name in used)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if starts_threads(getattr(item, "function", None), set()):
+            item.add_marker("threads")
 
 
 @pytest.hookimpl(trylast=True)

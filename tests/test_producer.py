@@ -11,6 +11,8 @@ from six.moves import queue
 from sse import Closed, Sse
 from support import COMMENT, FOREVER
 
+pytestmark = pytest.mark.threads
+
 try:
     import contextvars
 except ImportError:

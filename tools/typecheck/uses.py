@@ -4,16 +4,24 @@ Each wrong use is expected by mypy (`type: ignore`) and by basedpyright (`pyrigh
 an expectation that finds no error is one itself.
 """
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=error
-# pyright: reportUnusedCallResult=none
+# pyright: reportUnusedCallResult=none, reportExplicitAny=none
 
 from __future__ import annotations
 
+import asyncio
 import copy
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import (
+    AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterator, KeysView,
+    Mapping, MutableMapping,
+)
+from email.message import Message
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from wsgiref.simple_server import make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from sse import HEADERS, Sse, __version__, last_event_id
+from sse import HEADERS, Channel, Closed, Sse, __version__, last_event_id
 
 
 def right(
@@ -42,6 +50,11 @@ def right(
     sse.add_message("list", ["a", "b"])
     for data in strings, encoded, both, a_set, a_frozenset, a_tuple, "text":
         sse.add_message("any", data, encoding="utf-8", event_id="7")
+    sse.add_message("list", ["a", b"b"])
+    sse.add_message("tuple", ("a", b"b"))
+    sse.add_message("set", {"a", b"b"})
+    sse.add_message("frozenset", frozenset(["a", b"b"]))
+    sse.add_event_list(["a", b"b"])
     sse.add_message(event=perhaps, text="x", event_id=perhaps)
 
     sse.add_event_greeting("Hello")
@@ -73,9 +86,196 @@ def right(
     length: int = sum(len(part) for part in body) + len(chunk)
     start_response("200 OK", list(HEADERS))
     headers: dict[str, str] = dict(HEADERS)
-    came_back: str | None = last_event_id(environ)
+    last_id: str | None = last_event_id(environ)
     last_event_id({"HTTP_LAST_EVENT_ID": "7"})
-    print(__version__.split("."), closed, application, length, headers, came_back)
+    try:
+        sse.add_comment()
+    except Closed as error:
+        left: ValueError = error
+        print(left)
+    print(__version__.split("."), closed, application, length, headers, last_id)
+
+
+class ScopeRequest:
+    """As of Starlette, FastAPI, Litestar, Quart."""
+    scope: MutableMapping[str, Any] = {}
+
+
+class EnvironRequest:
+    """As of Flask, Bottle, Pyramid."""
+    environ: dict[str, Any] = {}
+
+
+class MetaRequest:
+    """As of Django."""
+    META: dict[str, Any] = {}
+
+
+class HeadersRequest:
+    """As of aiohttp, Sanic, Tornado."""
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {}
+
+
+def right_requests(
+    environ: WSGIEnvironment,
+    scope: MutableMapping[str, Any],
+    mapping: Mapping[str, str],
+    encoded: dict[bytes, bytes],
+    message: Message,
+    handler: BaseHTTPRequestHandler,
+) -> None:
+    channel = Channel()
+    for request in (environ, scope, mapping, encoded, message, handler, ScopeRequest(),
+                    EnvironRequest(), MetaRequest(), HeadersRequest()):
+        last_id: str | None = last_event_id(request)
+        channel.open(request)
+        channel.open(last_id)
+    last_event_id(request=environ)
+    channel.open(request=environ)
+    channel.open(b"7")
+    channel.open("")
+
+
+def right_channel(environ: WSGIEnvironment, start_response: StartResponse) -> None:
+    channel = Channel(history=100, default_retry=None, max_pending=None, reset_event=b"reset")
+    Channel(100, 2000, 2 ** 20, "reset")
+    channel.add_message("list", ["a", b"b"], event_id=7)
+    channel.add_json("state", {"a": 1}, default=str)
+    channel.add_comment()
+    channel.add_event_tick("x", event_id="7")
+    sse: Sse = channel.open()
+    streams: list[Sse] = channel.streams
+    newest: str | None = channel.newest_id
+    channel.open(newest)
+    application: WSGIApplication = channel
+    body = channel(environ, start_response)
+    channel.close()
+    closed: bool = channel.closed
+    print(sse, streams, application, body, closed)
+
+
+def produce(sse: Sse) -> None:
+    sse.add_message("token", "x")
+
+
+async def aproduce(sse: Sse) -> None:
+    sse.add_message("token", "x")
+    await asyncio.sleep(1)
+
+
+async def right_async(sse: Sse) -> None:
+    async for chunk in sse.astream():
+        length: int = len(chunk + b"")
+        print(length)
+    stream: AsyncIterator[bytes] = sse.astream(keepalive=None)
+    body: AsyncIterable[bytes] = Channel().open().astream(0.5, aproduce)
+    sse.astream(None, producer=lambda sse: asyncio.sleep(1))
+    one: bytes = await stream.__anext__()
+    another: bytes = await asyncio.wait_for(sse.astream().__anext__(), 1)
+    last = sse.astream()
+    last.close()
+    await last.aclose()
+    await last.close()
+    chunks: list[bytes] = [chunk async for chunk in last]
+    print(body, one, another, chunks)
+
+
+def right_producer(sse: Sse) -> Iterator[bytes]:
+    sse.stream(None, produce)
+    sse.stream(producer=lambda sse: sse.close())
+    return sse.stream(15, producer=produce)
+
+
+def generator(sse: Sse) -> Generator[bytes, None, None]:
+    yield sse.data_to_send()
+
+
+async def agenerator(sse: Sse) -> AsyncGenerator[bytes, None]:
+    yield sse.data_to_send()
+
+
+def result(sse: Sse) -> bytes:
+    return sse.data_to_send()
+
+
+async def aresult(sse: Sse) -> bytes:
+    return sse.data_to_send()
+
+
+def nothing() -> None:
+    pass
+
+
+def wrong_producers(sse: Sse) -> None:
+    sse.stream(None, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.stream(None, aproduce)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.stream(None, generator)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.stream(None, agenerator)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.stream(None, result)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.stream(None, nothing)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.stream(None, produce(sse))  # type: ignore[func-returns-value]
+    sse.astream(None, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.astream(None, produce)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.astream(None, generator)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.astream(None, agenerator)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.astream(None, result)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.astream(None, aresult)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.astream(None, nothing)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.astream("15")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def wrong_async(sse: Sse) -> None:
+    list(sse.astream())  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    aiter(sse.stream())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await sse.astream()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    async for chunk in sse.astream():
+        sse.add_comment(ord(chunk))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    b"".join(sse.astream())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    next(sse.astream())  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+
+
+def wrong_channel(sse: Sse, channel: Channel) -> None:
+    Channel("5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Channel(history=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Channel(max_pending=1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Channel(reset_event=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.add_message("x", [1])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    channel.add_message("x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    channel.add_comment(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.add_event_x(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.open(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.open(sse)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.open(["7"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    len(channel.newest_id)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.stream(15)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.closed = True  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    channel.streams = []  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    channel.newest_id = "7"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    list(channel)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    channel({}, None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    last_event_id(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    last_event_id(b"7")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    last_event_id(sse)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def wrong_data(
+    sse: Sse,
+    numbers: list[int],
+    options: list[str | None],
+    texts: deque[str],
+    mapping: dict[str, str],
+    keys: KeysView[str],
+    a_set: frozenset[int],
+) -> None:
+    sse.add_message("x", numbers)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.add_message("x", options)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.add_message("x", texts)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.add_message("x", mapping)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.add_message("x", keys)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.add_message("x", {1, 2})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.add_message("x", a_set)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def wrong(sse: Sse, perhaps: str | None) -> None:
@@ -93,10 +293,10 @@ def wrong(sse: Sse, perhaps: str | None) -> None:
     sse.add_message("x", None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     sse.add_message("x", perhaps)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     sse.add_message("x", {"a": 1})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    sse.add_message("x", ["a", 1])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.add_message("x", ["a", 1])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     sse.add_message("x", ("a", 1))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     sse.add_message("x", {1})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    sse.add_message("x", [["a"]])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sse.add_message("x", [["a"]])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     sse.add_message("x", iter("a"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     sse.add_message("x", "y", None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     sse.add_message("x", "y", id="7")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -1,0 +1,67 @@
+"""An async test is run in the event loop that is its fixture `loop`."""
+
+import asyncio
+import gc
+import inspect
+import threading
+
+import pytest
+
+from support import FOREVER
+
+try:
+    from uvloop import new_event_loop as new_uvloop
+except ImportError:
+    NEW_LOOPS = [asyncio.new_event_loop]
+else:
+    NEW_LOOPS = [asyncio.new_event_loop, new_uvloop]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    test = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
+    pyfuncitem.funcargs["loop"].run_until_complete(test)
+    return True
+
+
+@pytest.fixture
+def reports():
+    """What the loop reports to its exception handler; a test takes from it what it expects."""
+    return []
+
+
+@pytest.fixture(params=NEW_LOOPS, ids=lambda new: new.__module__.split(".")[0])
+def new_loop(request):
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def loop(new_loop, reports):
+    """An event loop for one test, stopped if the test waits for ever; it may report nothing."""
+    loop = new_loop()
+    loop.set_exception_handler(lambda loop, context: reports.append(context))
+    watchdog = threading.Timer(FOREVER, loop.call_soon_threadsafe, (loop.stop,))
+    watchdog.daemon = True
+    watchdog.start()
+    yield loop
+    watchdog.cancel()
+    if not loop.is_closed():
+        loop.run_until_complete(finish(loop))
+        loop.close()
+    del loop
+    gc.collect()
+    assert reports == []
+
+
+async def finish(loop):
+    """Cancel what still runs."""
+    all_tasks = getattr(asyncio, "all_tasks", None) or asyncio.Task.all_tasks   # Python 3.6
+    me = getattr(asyncio, "current_task", None) or asyncio.Task.current_task
+    tasks = [task for task in all_tasks(loop) if task is not me(loop) and not task.done()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await loop.shutdown_asyncgens()

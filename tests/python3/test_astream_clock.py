@@ -1,0 +1,195 @@
+"""astream() and the time and calls of its loop, in a loop whose clock a test sets."""
+
+import asyncio
+import gc
+
+import pytest
+
+from loops import ClockLoop, begun, turn, waiting
+from sse import Sse
+from support import COMMENT, Threads
+
+
+@pytest.fixture
+def new_loop():
+    return ClockLoop
+
+
+async def test_a_comment_after_15_seconds_of_silence(loop):
+    sse = Sse()
+    stream = sse.astream()
+    assert await stream.__anext__() == b"retry: 2000\n\n"
+    for _ in range(3):
+        task = await waiting(stream)
+        await loop.advance(14.9)
+        assert not task.done()
+        await loop.advance(0.2)
+        assert task.result() == COMMENT
+    assert not sse.closed
+
+
+@pytest.mark.parametrize("keepalive", [0.001, 1, 2.5, 2147483])
+async def test_a_comment_after_other_times_of_silence(keepalive, loop):
+    task = await waiting(await begun(Sse(None), keepalive))
+    await loop.advance(keepalive * 0.9)
+    assert not task.done()
+    await loop.advance(keepalive * 0.2)
+    assert task.result() == COMMENT
+
+
+async def test_no_comments_with_none(loop):
+    task = await waiting(await begun(Sse(None), None))
+    await loop.advance(10 ** 9)
+    assert not task.done()
+    assert loop.timers == 0
+
+
+async def test_the_silence_begins_with_the_last_chunk(loop):
+    sse = Sse(None)
+    stream = await begun(sse, 15)
+    for number in range(5):
+        task = await waiting(stream)
+        await loop.advance(10)
+        assert not task.done()
+        sse.add_message("e", "%d" % number)
+        assert await task == b"event: e\ndata: %d\n\n" % number
+    # It is no silence while nobody waits.
+    await loop.advance(100)
+    task = await waiting(stream)
+    await loop.advance(14)
+    assert not task.done()
+    await loop.advance(2)
+    assert task.result() == COMMENT
+
+
+async def test_a_pending_id_is_sent_in_place_of_the_comment(loop):
+    sse = Sse(None)
+    stream = await begun(sse, 15)
+    task = await waiting(stream)
+    sse.set_event_id("7")
+    await loop.advance(14)
+    assert not task.done()
+    await loop.advance(2)
+    assert task.result() == b"id: 7\n\n"
+    task = await waiting(stream)
+    await loop.advance(16)
+    assert task.result() == COMMENT
+
+
+async def test_a_message_that_comes_with_the_comment_takes_its_place(loop):
+    sse = Sse(None)
+    stream = await begun(sse, 15)
+    task = await waiting(stream)
+    loop.call_at(loop.now + 15, sse.add_message, "e", "x")
+    await loop.advance(15)
+    assert task.result() == b"event: e\ndata: x\n\n"
+    await waiting(stream)
+
+
+async def test_one_timer_for_a_stream(loop):
+    sse = Sse(None)
+    stream = await begun(sse, 15)
+    for _ in range(100):
+        task = await waiting(stream)
+        sse.add_message("e", "x")
+        await task
+    assert loop.timers == len(loop.pending_timers()) == 1
+    for _ in range(10):
+        task = await waiting(stream)
+        await loop.advance(16)
+        assert task.result() == COMMENT
+        assert len(loop.pending_timers()) <= 1
+    # One for each comment at most, and one that found that there was a chunk.
+    assert loop.timers <= 12
+
+
+def by_close(sse, stream, task):
+    sse.close()
+
+
+def by_aclose(sse, stream, task):
+    stream.aclose()
+
+
+def by_aclose_in_a_thread(sse, stream, task):
+    threads = Threads()
+    threads.start(stream.aclose)
+    threads.join()
+
+
+def by_cancel(sse, stream, task):
+    task.cancel()
+
+
+def by_drop(sse, stream, task):
+    sse.add_message("e", "x")
+
+
+@pytest.mark.parametrize("end", [by_close, by_aclose, by_aclose_in_a_thread, by_cancel, by_drop])
+async def test_no_timer_after_the_end(end, loop):
+    sse = Sse(None)
+    stream = await begun(sse, 15)
+    task = await waiting(stream)
+    end(sse, stream, task)
+    await asyncio.wait([task])
+    assert task.cancelled() or task.result() if end in (by_cancel, by_drop) else task.exception()
+    del stream, task
+    gc.collect()
+    await turn()
+    assert sse.closed
+    assert loop.pending_timers() == []
+
+
+async def test_an_add_in_the_thread_of_the_loop_is_no_system_call(loop):
+    sse = Sse(None)
+    stream = await begun(sse, 15)
+    for _ in range(10):
+        task = await waiting(stream)
+        for _ in range(10):
+            sse.add_message("e", "x")
+        await task
+    assert loop.threadsafe_calls == 0
+
+
+async def test_one_call_of_the_loop_for_all_adds_of_threads_until_it_looks(loop):
+    sse = Sse(None)
+    stream = await begun(sse, 15)
+
+    def add():
+        for _ in range(1000):
+            sse.add_message("e", "x")
+
+    for number in range(1, 6):
+        task = await waiting(stream)
+        threads = Threads()
+        threads.start(add)
+        threads.join()
+        assert loop.threadsafe_calls == number
+        assert await task == 1000 * b"event: e\ndata: x\n\n"
+
+
+async def test_a_chunk_that_is_pending_takes_no_future(loop):
+    sse = Sse(None)
+    stream = sse.astream(15)
+    loop.create_future = None
+    for _ in range(10):
+        sse.add_message("e", "x")
+        assert await stream.__anext__() == b"event: e\ndata: x\n\n"
+    del loop.create_future
+    assert loop.timers == 0
+
+
+if hasattr(asyncio, "eager_task_factory"):      # Python 3.12
+    async def test_a_producer_whose_task_runs_at_once(loop):
+        loop.set_task_factory(asyncio.eager_task_factory)
+
+        async def produce(sse):
+            sse.add_message("e", "x")
+            if error:
+                raise error
+
+        for error in None, KeyError("x"):
+            stream = Sse(None).astream(None, produce)
+            assert await stream.__anext__() == b"event: e\ndata: x\n\n"
+            with pytest.raises(KeyError if error else StopAsyncIteration):
+                await stream.__anext__()
