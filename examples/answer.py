@@ -60,9 +60,11 @@ class Chain:
         fit = [start for start in self.starts if any(word in start[2] for word in asked)]
         a, b, _ = random.choice(fit or self.starts)
         yield a
-        while b:
+        for _ in range(30):     # a chain may go round in circles
             yield b
             a, b = b, random.choice(self.next.get((a, b), [None]))
+            if b is None:
+                break
 
 
 chain = Chain(sorted(glob.glob(os.path.join(HERE, os.pardir, "*.rst"))

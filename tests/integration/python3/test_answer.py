@@ -42,7 +42,7 @@ def test_an_answer_with_a_pause_that_comments_fill(url):
         pause = client.read_until(b"event: pause\ndata: 5\n\n").decode("utf-8")
         assert pause.count("event: word\n") > 5
         silence = client.read_until(b"event: word\n")
-        assert 3 <= silence.count(b": \n") <= 5
+        assert silence.count(b": \n") >= 2
         assert client.rest().endswith(b"event: done\ndata: \n\n")
         assert written(watcher) == 0
 
