@@ -47,6 +47,7 @@ def loop(new_loop, reports):
     watchdog.daemon = True
     watchdog.start()
     yield loop
+    late = watchdog.finished.is_set()
     watchdog.cancel()
     if not loop.is_closed():
         loop.run_until_complete(finish(loop))
@@ -54,6 +55,7 @@ def loop(new_loop, reports):
     del loop
     gc.collect()
     assert reports == []
+    assert not late, "it waited for ever"
 
 
 async def finish(loop):
