@@ -100,11 +100,8 @@ _TEXT = six.text_type
 _CLOSED = "closed: nothing more can be added"
 _TOO_MANY = "%d bytes would be pending, and max_pending is %d"
 _TYPES = {
-    "event": "text or bytes",
     "id": "text, bytes or an int",
     "data": "text, bytes or a list of them (JSON goes through add_json)",
-    "comment": "text or bytes",
-    "reset_event": "text or bytes",
 }
 
 # All that differs between the versions: the UTF-8 codec of Python 2 lets lone surrogates
@@ -146,35 +143,30 @@ def _text(field, value, encoding="utf-8"):
         if not isinstance(value, _TEXT):
             raise LookupError("%s is not a text encoding" % codec.name)
     if isinstance(value, _TEXT):
-        # The real characters of a subclass, as above its bytes, whatever methods it overrides.
+        # A subclass counts for its real characters (above: bytes), whatever it overrides.
         return value if type(value) is _TEXT else "".join(["", value])
-    raise TypeError("%s must be %s, not %s" % (field, _TYPES[field], type(value).__name__))
+    raise TypeError("%s must be %s, not %s"
+                    % (field, _TYPES.get(field, "text or bytes"), type(value).__name__))
 
 
-def _integer(name, value):
-    """`value`, an int, as an exact int."""
+def _integer(name, value, least=float("-inf"), most=float("inf"), rule=None):
+    """`value`, an int, as an exact int; `rule` says in words what `least` and `most` allow."""
     for kind in six.integer_types:
         if isinstance(value, kind) and not isinstance(value, bool):
-            # The type's own addition: what "%d" and int() call, a subclass may override.
-            return kind.__add__(value, 0)
+            # The type's own addition: a subclass may override what "%d" and int() call.
+            value = kind.__add__(value, 0)
+            if not least <= value <= most:
+                raise ValueError("%s must be %s" % (name, rule))
+            return value
     raise TypeError("%s must be an int, not %s" % (name, type(value).__name__))
 
 
 def _milliseconds(num):
-    """A reconnection time as an exact int."""
-    num = _integer("retry", num)
-    if not 0 <= num <= _MAX_RETRY:
-        raise ValueError("retry must be 0 to %d milliseconds" % _MAX_RETRY)
-    return num
+    return _integer("retry", num, 0, _MAX_RETRY, "0 to %d milliseconds" % _MAX_RETRY)
 
 
 def _limit(max_pending):
-    """A `max_pending` as an exact int, or None."""
-    if max_pending is not None:
-        max_pending = _integer("max_pending", max_pending)
-        if max_pending < 1:
-            raise ValueError("max_pending must be above 0")
-    return max_pending
+    return None if max_pending is None else _integer("max_pending", max_pending, 1, rule="above 0")
 
 
 def _check_keepalive(keepalive):
@@ -189,7 +181,7 @@ def _check_keepalive(keepalive):
 
 # -- Blocks: values in, bytes out --------------------------------------------------------
 
-# The results of `_head` for short event names, which programs repeat: saves 390 ns.
+# The results of `_head` for up to 256 short event names: saves 390 ns for each message.
 _HEADS = {}
 
 # json.dumps would make a new one for each call.
@@ -211,14 +203,14 @@ def _block(head, next_line, value, tail):
     """The bytes of one block: `head`, then `value` with `next_line` for each LF, then `tail`."""
     if "\r" in value:
         value = _lf(value)
-    # Encoded first: in bytes a replace is far cheaper than in text, also where nothing is
-    # found. join: two concatenations would copy a large message twice, 20 times as slow.
+    # Encode first: replace is far cheaper in bytes than in text. One join: two concatenations
+    # would copy a large message twice, 20 times as slow.
     return b"".join((head, _encode(value).replace(b"\n", next_line), tail))
 
 
 def _retry_block(num):
     """The retry field of a reconnection time in milliseconds, and its blank line."""
-    return _block(b"retry: ", b"\n", "%d" % _milliseconds(num), b"\n\n")
+    return _encode("retry: %d\n\n" % _milliseconds(num))
 
 
 def _id_block(event_id):
@@ -232,14 +224,14 @@ def _id_block(event_id):
                          % (ord(control.group()), control.start()))
     if event_id.strip(" ") != event_id:
         raise ValueError("id must not begin or end with a space")
-    block = _block(b"id: ", b"\n", event_id, b"\n\n")
-    if len(block) > _MAX_ID + len(b"id: \n\n"):
+    encoded = _encode(event_id)
+    if len(encoded) > _MAX_ID:
         raise ValueError("id must not be longer than %d bytes" % _MAX_ID)
-    return block if event_id else _RESET_ID
+    return b"id: " + encoded + b"\n\n" if encoded else _RESET_ID
 
 
 def _head(event, name="event"):
-    """The start of a message: its event field, and the name of its first data field."""
+    """The start of a message: its event field, called `name` in errors, and "data: "."""
     if event is None:
         return b"data: "
     event = _text(name, event)
@@ -247,7 +239,7 @@ def _head(event, name="event"):
     if end:
         raise ValueError("%s must be one line (U+%04X at index %d)"
                          % (name, ord(end.group()), end.start()))
-    head = _block(b"event: ", b"\n", event, b"\ndata: ")
+    head = b"event: " + _encode(event) + b"\ndata: "
     if len(_HEADS) < 256 and len(event) < 64:
         _HEADS[event] = head
     return head
@@ -302,9 +294,10 @@ def _read_request(request):
     if not hasattr(request, "get") or not hasattr(request, "items"):
         raise TypeError("request must be a WSGI environ, an ASGI scope, a mapping of headers or "
                         "a request object that has one of these, not %s" % kind)
-    # The kind is decided by what a client cannot send. It may well send a header that is named
-    # `method`, so nothing but the id is read from headers.
-    if isinstance(request.get("REQUEST_METHOD"), str):
+    # The kind is decided by what a client cannot send: PEP 3333 makes an environ a dict, and
+    # mappings of headers are none, which may find a header named `Request_Method` under that
+    # key. One may be named `method` too, so nothing but the id is read from headers.
+    if isinstance(request, dict) and isinstance(request.get("REQUEST_METHOD"), str):
         return _header_text(request.get("HTTP_LAST_EVENT_ID")), request["REQUEST_METHOD"]
     pairs = request.get("headers")
     is_scope = pairs is not None and not isinstance(pairs, (bytes, _TEXT))
@@ -383,25 +376,31 @@ class _Bounded(collections.deque):
 
 
 class _Adding(object):
-    """The calls that add, for `Sse` and `Channel`: these have `_add` and `_add_message`."""
+    """The calls that add, for `Sse` and `Channel`, which define `_add` and `_add_message`."""
+
+    _closed = False
+
+    @property
+    def closed(self):
+        """Whether `close()` was called or, of an `Sse`, the client of its stream disconnected."""
+        return self._closed
 
     def add_message(self, event, text, encoding="utf-8", event_id=None):
         """Add an event, as one block: a client gets all of it, its id too, or nothing.
 
         `event` is its type, text of one line; None: no event field, to clients "message".
-        `text` is its data: text, bytes in `encoding`, or a list, tuple, set or frozenset of
-        these, where each item begins a new line; a set goes in sorted order. It arrives with
-        CRLF and CR as LF, and else unchanged, also if it is empty. `event_id` is as for
-        `Sse.set_event_id`; None: no id of its own.
+        `text` is its data: text, bytes in `encoding`, or a list, tuple, set (sent sorted) or
+        frozenset of these, each item on a new line. It arrives with CRLF and CR as LF, else
+        unchanged, also if empty. `event_id` is as for `Sse.set_event_id`; None: no id of its own.
 
         `TypeError` for other types; `ValueError` for a CR or LF in `event`, and for a bad id;
         `UnicodeEncodeError` for a lone surrogate, `UnicodeDecodeError` for bytes that do not
-        decode; `LookupError` if `encoding` is unknown, or gives no text; `Closed` after the
-        end; `BufferError` if `max_pending` leaves no room. (#parsing-an-event-stream)
+        decode; `LookupError` if `encoding` is unknown or gives no text; `Closed` once closed;
+        `BufferError` if `max_pending` leaves no room. (#parsing-an-event-stream)
         """
         if type(text) is not _TEXT:
             text = _data(text, encoding)
-        # Of a subclass never: what its __eq__ finds may be another's.
+        # Not for a subclass: its __eq__ could find the head of another name.
         head = _HEADS.get(event) if type(event) is _TEXT else None
         if head is None:
             head = _head(event)
@@ -424,7 +423,8 @@ class _Adding(object):
     def add_comment(self, text=""):
         """Add a comment, which clients ignore: a line for each line of `text`.
 
-        `TypeError` if that is not text, else as for `add_message`. (#authoring-notes)
+        `TypeError` if that is neither text nor bytes; other errors as for `add_message`.
+        (#authoring-notes)
         """
         self._add(_block(b": ", b"\n: ", _text("comment", text), b"\n"))
 
@@ -480,10 +480,10 @@ def _failure(sse, error):
 # -- One client's stream -----------------------------------------------------------------
 
 
-def _pop(pending):
-    """Take the block out of this list, or b"" if another did."""
+def _pop(items):
+    """Take the only item of this list, or b"" if another thread took it."""
     try:
-        return pending.pop()
+        return items.pop()
     except IndexError:
         return b""
 
@@ -511,7 +511,6 @@ class Sse(_Adding):
     # - A stream clears what the hook sets, then reads `_closed`, then takes. If it took before
     #   it cleared, it would clear the call for a block that it has not seen. If it took before
     #   it read `_closed`, it would end without a block that was added just before close().
-    _closed = False
     _wake = None
 
     # `_pending_id` holds the block of the pending id: in a new list for each id, from which a
@@ -566,7 +565,7 @@ class Sse(_Adding):
         block of its own when the buffer is read, and a client then claims events that it may
         not have: beside a stream or another thread give the id to `add_message` instead.
         `TypeError` for another type, or a bool; `ValueError` for control characters, a space at
-        either end, or more than 1024 bytes; `Closed` after the end.
+        either end, or more than 1024 bytes; `Closed` once closed.
         """
         block = _id_block(event_id)
         if self._closed:
@@ -642,22 +641,17 @@ class Sse(_Adding):
         if wake is not None:
             wake()
 
-    @property
-    def closed(self):
-        """Whether `close()` was called, or the client of the stream disconnected."""
-        return self._closed
-
     def _claim(self, wake):
         """Set the hook of a stream; `RuntimeError` if there is a stream already."""
         if vars(self).setdefault("_wake", wake) is not wake:
             raise RuntimeError("this Sse has a stream already")
 
-    def _look(self, clear, due):
+    def _look(self, due):
         """The next step of a stream: a chunk, or b"" to wait, or None to end.
 
-        `clear` clears what the hook sets; `due`: if nothing is pending, a comment is the chunk.
+        The stream has cleared what the hook sets. If nothing is pending and `due` is true, the
+        chunk is a comment.
         """
-        clear()
         closed = self._closed
         # A pending id alone does not count: its message may follow.
         if due or closed or self._buffer:
@@ -697,12 +691,12 @@ class Sse(_Adding):
 
         self._claim(wake)
         chunks = self._chunks(woken, keepalive, produce)
-        # Into its try: closed before its first chunk, it closes the Sse all the same.
+        # Enter its try: if it is closed before its first chunk, it closes the Sse all the same.
         next(chunks)
         return chunks
 
     def _chunks(self, woken, keepalive, produce):
-        """The stream; its first item is not a chunk."""
+        """The generator of `stream`, which takes the first item itself: it is not a chunk."""
         failures = []
         try:
             yield b""
@@ -712,7 +706,8 @@ class Sse(_Adding):
                 thread.start()
             due = True      # the first chunk comes at once
             while True:
-                chunk = self._look(woken.clear, due)
+                woken.clear()
+                chunk = self._look(due)
                 if chunk is None:
                     break
                 if chunk:
@@ -722,8 +717,9 @@ class Sse(_Adding):
             # Not close(): this may be a finalizer, which must not wait for a lock.
             self._end()
             del self._wake
-        if failures:
-            six.reraise(*failures.pop())
+        failure = _pop(failures)
+        if failure:
+            six.reraise(*failure)
 
     def _produce(self, producer, wake, failures):
         """Run the producer of the stream whose hook is `wake`."""
@@ -731,10 +727,11 @@ class Sse(_Adding):
             _refuse_result(producer(self))
         except BaseException as error:
             failure = _failure(self, error)
-            if failure is not None and self._wake is not wake:
-                raise       # nobody is there to get it; threading prints it
             if failure is not None:
                 failures.append((type(failure), failure, sys.exc_info()[2]))
+                # After the append: the stream removes its hook, then looks for failures.
+                if self._wake is not wake and _pop(failures):
+                    raise       # the stream has ended without it; threading prints it
         finally:
             self.close()
 
@@ -811,38 +808,29 @@ def _start_task(producer, sse, loop):
 class _Waker(object):
     """The hook of an `_AsyncStream`, and whatever its loop calls.
 
-    The `Sse`, the timer and the producer's task hold this one and never the iterator, so that
-    the iterator can be dropped. All but `__call__`, `disconnect` and `end` runs in the loop's
-    own thread.
+    The `Sse`, the timer and the producer's task hold this and never the iterator, which can so
+    be dropped. `__call__`, `disconnect` and `end` may be called from any thread; all others run
+    in the loop's own, and it alone changes the attributes but `scheduled` and `ended`.
     """
 
-    __slots__ = (
-        "sse",
-        "keepalive",
-        "start_task",       # the producer's, or None
-        "running_loop",     # asyncio's function
-        "loop",             # of the first wait, which sets it last: calls before do nothing
-        "scheduled",        # a call is in the queue of the loop
-        "awake",            # called since `clear`
-        "waiting",          # a task waits for a chunk
-        "future",           # it waits for this
-        "due",              # a comment, if nothing is pending
-        "deadline",         # when it will be, in the loop's time
-        "timer",            # one for the stream, set while it waits
-        "task",             # the producer's
-        "failure",          # of the producer, for the reader
-        "ended",            # no more chunks
-    )
+    loop = None             # of the first wait, which sets it last: calls before do nothing
+    scheduled = False       # a call of `_wake` is in the queue of the loop
+    awake = False           # `_wake` ran since the last look
+    waiting = False         # a task waits for a chunk
+    future = None           # it waits for this
+    due = True              # a comment, if nothing is pending; the first chunk comes at once
+    deadline = None         # when a comment will be due, in the loop's time
+    timer = None            # one for the stream, set while a task waits
+    task = None             # the producer's
+    failure = None          # of the producer, for the reader
+    ended = False           # no more chunks
 
     def __init__(self, sse, keepalive, start_task):
         from asyncio import _get_running_loop   # novm
         self.sse = sse
         self.keepalive = keepalive
-        self.start_task = start_task
+        self.start_task = start_task            # None without a producer
         self.running_loop = _get_running_loop
-        self.loop = self.future = self.timer = self.task = self.failure = None
-        self.scheduled = self.awake = self.waiting = self.ended = False
-        self.due = True     # the first chunk comes at once
 
     def __call__(self):
         """Wake the task that waits, from any thread."""
@@ -857,25 +845,18 @@ class _Waker(object):
             # Set on this way only: one add in a signal handler would silence all later ones.
             self.scheduled = True
             try:
-                loop.call_soon_threadsafe(self._scheduled_wake)
+                loop.call_soon_threadsafe(self._wake)
             except RuntimeError:
                 self.disconnect()   # the loop is closed, which is nothing to the writer
             except BaseException:
                 self.scheduled = False
                 raise
 
-    def _scheduled_wake(self):
-        # First: whoever adds after it calls again.
-        self.scheduled = False
-        self._wake()
-
     def _wake(self):
+        self.scheduled = False      # first: whoever adds after it calls again
         self.awake = True
         if self.future is not None and not self.future.done():
             self.future.set_result(None)
-
-    def _clear(self):
-        self.awake = False
 
     def _tick(self):
         self.timer = None
@@ -897,19 +878,15 @@ class _Waker(object):
         self.waiting = True
         if self.loop is None:
             if self.start_task is not None and not self.sse.closed:
-                self._start(loop)
+                try:
+                    self.task = self.start_task(self.sse, loop)
+                except Exception as error:
+                    self.failure = _failure(self.sse, error)
+                    self.sse.close()
+                else:
+                    _TASKS.add(self.task)
+                    self.task.add_done_callback(self._produced)
             self.loop = loop
-
-    def _start(self, loop):
-        """Start the producer."""
-        try:
-            self.task = self.start_task(self.sse, loop)
-        except Exception as error:
-            self.failure = _failure(self.sse, error)
-            self.sse.close()
-        else:
-            _TASKS.add(self.task)
-            self.task.add_done_callback(self._produced)
 
     def _produced(self, task):
         """The producer is done."""
@@ -925,7 +902,8 @@ class _Waker(object):
 
     def step(self):
         """The future of the next wait; or, raised as by a coroutine, the next chunk or the end."""
-        chunk = None if self.ended else self.sse._look(self._clear, self.due)
+        self.awake = False
+        chunk = None if self.ended else self.sse._look(self.due)
         if chunk == b"":
             self.future = self.loop.create_future()
             if self.awake:          # called between the look and here, by a signal handler
@@ -943,7 +921,7 @@ class _Waker(object):
             raise StopIteration(chunk)
         if not self.ended:
             self.end()
-            self.task = None        # it may still be at work, and is not cancelled
+            self.task = None        # not cancelled: it may have closed the Sse, and go on
             failure, self.failure = self.failure, None
             if failure is not None:
                 self._tidy()
@@ -961,7 +939,7 @@ class _Waker(object):
         """After the end, in the loop: cancel timer and producer, and wake the task that waits."""
         if self.timer is not None:
             self.timer.cancel()
-        task, self.task = self.task, None       # once: it may be at work to end in order
+        task, self.task = self.task, None       # once: a second cancel would hit its clean-up
         if task is not None:
             task.cancel()
         failure, self.failure = self.failure, None
@@ -982,7 +960,7 @@ class _Waker(object):
 
 
 class _Chunk(object):
-    """An awaitable, the next chunk of a stream, which it holds: nobody else may."""
+    """The awaitable of the next chunk. While a task waits, only this holds the iterator."""
 
     __slots__ = ("_stream", "_begun")
 
@@ -1083,26 +1061,23 @@ class Channel(_Adding):
     # other: so all streams, and the history, have one order. `_inside` has the threads that are
     # in a call. Locks are taken channel first, then stream.
     #
-    # `_history` holds the last messages, oldest first, each with its id block; `_count` counts
-    # all messages, and is the number of the newest. `_places` has the number of each by its id
-    # block (of two alike the first counts), and that of `_base`: the id after which all of the
-    # history follows, which is that of the message discarded last. `_newest` is the id block of the newest.
+    # `_history` holds the last messages, oldest first, each with its id block; `_count` is the
+    # number of the newest, counted from 1. `_places` has the number of each by its id
+    # block (of two alike the first counts), and that of `_base`: the id block of the message
+    # discarded last, which all of the history follows. `_newest` is that of the newest message.
     #
-    # `_epoch` begins the channel's own ids in the process `_pid`.
+    # `_epoch` begins the channel's own ids in the process `_pid`. `_reset` begins the block that
+    # tells a client that its id is not known.
 
     def __init__(self, history=0, default_retry=2000, max_pending=1048576, reset_event="reset"):
-        self._size = _integer("history", history)
-        if self._size < 0:
-            raise ValueError("history must be 0 or more")
+        self._size = _integer("history", history, 0, rule="0 or more")
         self._retry = None if default_retry is None else _milliseconds(default_retry)
         self._max_pending = _limit(max_pending)
-        # Its only data line is empty.
         self._reset = _head(_text("reset_event", reset_event), "reset_event") + b"\n"
         self._streams = {}
         self._lock = threading.Lock()
         self._inbox = collections.deque()
         self._inside = set()
-        self._closed = False
         self._history = collections.deque()
         self._places = {}
         self._count = 0
@@ -1110,19 +1085,20 @@ class Channel(_Adding):
         self._renew()
 
     def _run(self, job, *args):
-        """Run `job(*args)` under the lock, or leave it to the call that this one is in the middle of.
+        """Run `job(*args)` under the lock; within a call of the same thread, leave it to that one.
 
-        A signal handler, a finalizer or a generator that ends may call in the middle of a call
-        of the same thread: the outer one then runs its job, after its own.
+        Such an inner call comes from a signal handler, a finalizer or a generator that ends.
         """
         self._inbox.append((job, args))
         thread = six.moves._thread.get_ident()
         if thread in self._inside:
             return
         while True:
-            # Before the lock, not under it: a signal handler between the two would wait for ever.
-            self._inside.add(thread)
+            # In the try: a signal handler may raise between any two lines, and a thread that
+            # stayed in the set would never send again. Before the lock: a signal handler
+            # between the two would wait for ever.
             try:
+                self._inside.add(thread)
                 # Also for an empty inbox: another thread may just be running the job.
                 with self._lock:
                     while self._inbox:
@@ -1135,10 +1111,7 @@ class Channel(_Adding):
                 return
 
     def _renew(self):
-        """Draw the epoch, anew in another process.
-
-        A server that forks after loading the application would make the same ids in each worker.
-        """
+        """Draw an epoch, once in each process: forked workers must not make the same ids."""
         if self._pid != os.getpid():
             self._epoch = binascii.hexlify(os.urandom(6)).decode("ascii")
             if not self._count:
@@ -1150,7 +1123,7 @@ class Channel(_Adding):
         return _id_block("%s-%d" % (self._epoch, self._count))
 
     def _send(self, block):
-        for sse in list(self._streams):
+        for sse in self.streams:
             try:
                 sse._add(block)
             except (Closed, BufferError):
@@ -1180,7 +1153,7 @@ class Channel(_Adding):
             place = None        # nobody could have given it such an id
         blocks = []
         if place is None:
-            # With an id: told once, it resumes from there.
+            # With the id before the history: a client cut off here is not told again.
             blocks.append(self._reset + self._base)
             place = self._count - len(self._history)
         # From the end: the cost does not depend on how long the history is.
@@ -1197,12 +1170,12 @@ class Channel(_Adding):
             if last_id is not None:
                 blocks += self._missed(last_id)
             else:
-                # Cut off before its first event, it misses nothing either. In one block: one
-                # client makes an empty event of it.
+                # A client cut off before its first event resumes from the newest id. It shares
+                # the block of the retry: to httpx-sse each block without data is an empty event.
                 blocks = [b"".join(blocks)[:-1] + self._newest]
         sse._buffer.extend(blocks)
         self._streams[sse] = True
-        if self._closed:
+        if self._closed or sse.closed:      # or it was closed before this job ran
             sse._end()
 
     def _add(self, block):
@@ -1263,23 +1236,13 @@ class Channel(_Adding):
         """
         if not self._size:
             return None
-        if self._pid != os.getpid():
-            self._run(self._renew)
+        self._run(self._renew)
         return self._newest[len(b"id: "):-len(b"\n\n")].decode("utf-8")
 
     def close(self):
         """End every stream, which sends what is pending first. Nothing more can be added."""
         self._closed = True
-        self._run(self._close_streams)
-
-    def _close_streams(self):
-        for sse in list(self._streams):
-            sse.close()
-
-    @property
-    def closed(self):
-        """Whether `close()` was called."""
-        return self._closed
+        self._run(lambda: [sse.close() for sse in self.streams])
 
     def __call__(self, environ, start_response):
         """The WSGI application: `open(environ)`, answered."""

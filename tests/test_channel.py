@@ -472,6 +472,34 @@ def test_an_error_in_the_middle_leaves_the_channel_usable():
     assert client.data_to_send().endswith(b"data: 2\n\n")
 
 
+class InterruptedSet(set):
+    """A signal handler raises as soon as something was added."""
+
+    def add(self, item):
+        set.add(self, item)
+        if item not in self.interrupted:
+            self.interrupted.append(item)
+            raise KeyboardInterrupt
+
+
+def test_a_signal_handler_that_raises_does_not_silence_its_thread():
+    channel = silent()
+    client = channel.open()
+    channel._inside = InterruptedSet()
+    channel._inside.interrupted = []
+    with pytest.raises(KeyboardInterrupt):
+        channel.add_message(None, "1")
+    channel.add_message(None, "2")
+    assert client.data_to_send() == b"data: 1\n\ndata: 2\n\n"
+
+
+def test_a_stream_that_is_opened_and_closed_in_the_middle_of_an_add():
+    channel = silent()
+    client = interrupted(channel, lambda: channel.open().close())
+    channel.add_message(None, "x")
+    assert channel.streams == [client]
+
+
 def test_repr():
     channel = Channel(history=2)
     client = channel.open()

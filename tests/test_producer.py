@@ -236,6 +236,39 @@ def test_an_error_that_nobody_reads_is_printed(capsys, monkeypatch):
         assert printed.wait(FOREVER) and isinstance(caught[0], KeyError)
 
 
+class EndsMeanwhile(Sse):
+    """Its stream ends just when the producer has looked whether it is there."""
+
+    looked = None
+
+    def __getattribute__(self, name):
+        value = super(EndsMeanwhile, self).__getattribute__(name)
+        if name == "_wake" and threading.current_thread() is self.thread and not self.looked:
+            self.looked = True
+            self.close()
+            self.ended.wait(FOREVER)
+        return value
+
+
+def test_an_error_just_when_the_stream_ends_is_not_lost(monkeypatch):
+    printed = []
+    if hasattr(threading, "excepthook"):
+        monkeypatch.setattr(threading, "excepthook", lambda args: printed.append(args.exc_value))
+    sse = EndsMeanwhile(None)
+    sse.thread = None
+    sse.ended = threading.Event()
+
+    def producer(sse):
+        sse.thread = threading.current_thread()
+        raise KeyError("x")
+
+    _, error = read(sse, producer)
+    thread = sse.thread
+    sse.ended.set()
+    thread.join(FOREVER)
+    assert isinstance(error, KeyError) or printed
+
+
 def test_an_error_after_close_is_not_waited_for():
     go_on = threading.Event()
     sse = Sse(None)
