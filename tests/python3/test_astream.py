@@ -6,14 +6,13 @@ import collections.abc
 import functools
 import gc
 import inspect
-import platform
 import signal
 import threading
 import time
 
 import pytest
 
-from loops import begun, ended, read, turn, waiting
+from loops import PYPY, begun, collect, ended, read, turn, waiting
 from sse import Closed, Sse
 from support import COMMENT, FOREVER, Threads
 
@@ -389,9 +388,6 @@ async def test_a_wait_for_that_does_not_time_out_changes_nothing():
     assert not sse.closed
 
 
-PYPY = platform.python_implementation() == "PyPy"
-
-
 async def has_waited(sse, keepalive):
     """A stream of `sse` that has waited, so that the loop has its timer."""
     stream = await begun(sse, keepalive)
@@ -411,7 +407,7 @@ def test_an_iterator_that_is_dropped_closes(way, make, keepalive, loop):
     sse = new()
     holder = [make(loop, sse, keepalive)]
     loop.run_until_complete(turn())
-    gc.collect()
+    collect()
     assert not sse.closed
     if way == "in a closed loop":
         loop.close()
@@ -424,7 +420,7 @@ def test_an_iterator_that_is_dropped_closes(way, make, keepalive, loop):
         holder.clear()
     # Without a cycle CPython needs no garbage collection.
     if way == "in a cycle" or PYPY:
-        gc.collect()
+        collect()
     assert sse.closed
 
 
@@ -436,7 +432,7 @@ async def test_an_iterator_that_is_awaited_is_not_dropped():
 
     task = asyncio.ensure_future(handler())
     await turn()
-    gc.collect()
+    collect()
     assert not sse.closed
     sse.add_message("e", "x")
     assert await task == message("x")
@@ -455,7 +451,7 @@ async def test_a_handler_that_ends_drops_its_iterator():
     sse.add_message("e", "x")
     await task
     if PYPY:
-        gc.collect()
+        collect()
     assert sse.closed
 
 

@@ -1,12 +1,11 @@
 """Channel with clients in an event loop."""
 
 import asyncio
-import gc
 import random
 
 import pytest
 
-from loops import ended, turn, waiting
+from loops import collect, ended, turn, waiting
 from sse import Channel, Closed
 from support import COMMENT, FOREVER, Threads
 from spec_decoder import decode
@@ -82,7 +81,7 @@ async def test_a_client_that_disconnects_leaves_at_once(way):
     assert len(channel.streams) == 2
     if way == "drop":
         del stream
-        gc.collect()
+        collect()
     elif way == "cancel":
         task = await waiting(stream)
         task.cancel()
@@ -99,7 +98,7 @@ async def test_a_stream_that_is_dropped_unread_leaves_too():
     stream = channel.open().astream()
     assert len(channel.streams) == 1
     del stream
-    gc.collect()
+    collect()
     assert channel.streams == []
 
 
@@ -217,6 +216,6 @@ async def test_clients_that_break_off_and_resume_have_every_event_once(tiny_swit
     for name in "ab":
         assert [data for data in received[0] if data[0] == name] == [
             "%s %d" % (name, number) for number in range(EVENTS)]
-    gc.collect()
+    collect()
     await turn()
     assert channel.streams == []

@@ -1,11 +1,10 @@
 """astream() and the time and calls of its loop, in a loop whose clock a test sets."""
 
 import asyncio
-import gc
 
 import pytest
 
-from loops import ClockLoop, begun, ended, turn, waiting
+from loops import ClockLoop, begun, collect, ended, turn, waiting
 from sse import Sse
 from support import COMMENT, Threads
 
@@ -112,9 +111,7 @@ def by_aclose(sse, stream, task):
 
 
 def by_aclose_in_a_thread(sse, stream, task):
-    threads = Threads()
-    threads.start(stream.aclose)
-    threads.join()
+    in_a_thread(stream.aclose)
 
 
 def by_cancel(sse, stream, task):
@@ -134,7 +131,7 @@ async def test_no_timer_after_the_end(end, loop):
     await asyncio.wait([task])
     assert task.cancelled() or task.result() if end in (by_cancel, by_drop) else task.exception()
     del stream, task
-    gc.collect()
+    collect()
     await turn()
     assert sse.closed
     assert loop.pending_timers() == []
@@ -168,8 +165,21 @@ async def test_one_call_of_the_loop_for_all_adds_of_threads_until_it_looks(loop)
         assert await task == 1000 * b"event: e\ndata: x\n\n"
 
 
-async def test_close_in_a_signal_handler_wakes_a_loop_that_waits(loop):
-    """The system call in which it waits goes on after the handler (PEP 475)."""
+def here(function):
+    function()
+
+
+def in_a_thread(function):
+    threads = Threads()
+    threads.start(function)
+    threads.join()
+
+
+@pytest.mark.parametrize("call", [here, in_a_thread])
+@pytest.mark.parametrize("close", [lambda sse, stream: sse.close, lambda sse, stream: stream.close],
+                         ids=["Sse.close", "close"])
+async def test_close_wakes_a_loop_that_waits(close, call, loop):
+    """Here: a signal handler. The system call goes on after it (PEP 475)."""
     sse = Sse(None)
     stream = await begun(sse, None)
     select = loop._selector.select
@@ -177,7 +187,7 @@ async def test_close_in_a_signal_handler_wakes_a_loop_that_waits(loop):
     def interrupted(timeout):
         if timeout is None:
             loop._selector.select = select
-            sse.close()
+            call(close(sse, stream))
         return select(timeout)
 
     loop._selector.select = interrupted

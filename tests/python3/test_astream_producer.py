@@ -2,14 +2,13 @@
 
 import asyncio
 import functools
-import gc
 import sys
 import threading
 import weakref
 
 import pytest
 
-from loops import begun, ended, turn, waiting
+from loops import begun, collect, ended, turn, waiting
 from sse import Closed, Sse
 from support import COMMENT, Threads
 
@@ -287,7 +286,7 @@ async def test_it_is_cancelled_once_when_the_client_disconnects(disconnect):
     await turn()
     assert producer.events == ["began"]
     await disconnect(sse, streams.pop())
-    gc.collect()
+    collect()
     await turn(20)
     assert sse.closed
     assert producer.events == CANCELLED
@@ -310,7 +309,7 @@ async def test_it_is_not_cancelled_at_a_natural_end():
     assert await ended(stream)
     await stream.aclose()
     del stream
-    gc.collect()
+    collect()
     await turn()
     go.set()
     await turn()
@@ -498,19 +497,24 @@ if contextvars:
 async def test_its_task_is_not_garbage_collected():
     """A loop keeps its tasks weakly; this one waits for what nobody else has."""
     futures = []
+    events = []
 
     async def produce(sse):
         future = asyncio.get_event_loop().create_future()
         futures.append(weakref.ref(future))
         await future
-        sse.add_message("e", "x")
+        events.append("saved")
 
-    stream = await begun(new(), None, producer=produce)
-    task = await waiting(stream)
-    gc.collect()
-    futures.pop()().set_result(None)
-    assert await task == message("x")
+    sse = new()
+    stream = await begun(sse, None, producer=produce)
+    await turn()
+    sse.close()
     assert await ended(stream)
+    del sse, stream
+    collect()
+    futures.pop()().set_result(None)
+    await turn()
+    assert events == ["saved"]
 
 
 async def test_nothing_keeps_a_producer_that_is_done():
@@ -528,7 +532,7 @@ async def test_nothing_keeps_a_producer_that_is_done():
         pass
     await turn()
     del produce, kept
-    gc.collect()
+    collect()
     assert reference() is None
 
 
