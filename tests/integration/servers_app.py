@@ -1,25 +1,16 @@
 """The application that the servers under test run: event streams, under control over HTTP.
 
-The control has a port and a thread of its own, so that it also answers where the server's
-one worker is busy with a stream. Python itself runs this file as a server with wsgiref.
+Python itself runs this file as a server with wsgiref.
 """
 
 import json
-import os
 import sys
-import threading
-from wsgiref import simple_server, validate
-
-from six.moves import socketserver
-from six.moves.urllib.parse import parse_qs
+from wsgiref import validate
 
 import sse
+from control import query, serve_control, server
 
 STREAMS = {}
-
-
-def query(environ):
-    return {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
 
 
 def application(environ, start_response):
@@ -65,28 +56,7 @@ def control(environ, start_response):
     return [json.dumps(answer).encode("ascii")]
 
 
-class Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
-    daemon_threads = True
-    request_queue_size = 100
-
-
-class Handler(simple_server.WSGIRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-def server(port, app):
-    return simple_server.make_server("127.0.0.1", int(port), app, Server, Handler)
-
-
-def serve_control():
-    thread = threading.Thread(
-        target=server(os.environ["CONTROL_PORT"], control).serve_forever)
-    thread.daemon = True
-    thread.start()
-
-
-serve_control()
+serve_control(control)
 
 if __name__ == "__main__":
     server(sys.argv[1], globals()[sys.argv[2]]).serve_forever()
