@@ -33,14 +33,20 @@ class Channel(sse.Channel):
         stream = super(Channel, self).open(request)
         if NEXT:
             asked = NEXT.pop()
-            STREAMS[asked.pop("name")] = stream
-            if "keepalive" in asked:
-                asked["keepalive"] = float(asked["keepalive"])
-            kind = asked.pop("kind")
-            if "producer" in asked:
-                asked["producer"] = PRODUCERS[asked["producer"]]
-            setattr(stream, kind, functools.partial(getattr(stream, kind), **asked))
+            STREAMS[asked["name"]] = stream
+            kind = asked["kind"]
+            setattr(stream, kind, functools.partial(begin, getattr(stream, kind), asked))
         return stream
+
+
+def begin(method, asked, keepalive=15, producer=None):
+    """`stream` or `astream`, as the application calls it, with what a test asks for."""
+    if "keepalive" in asked:
+        keepalive = float(asked["keepalive"])
+    if "producer" in asked:
+        wanted = PRODUCERS[asked["producer"]]
+        producer = wanted if producer is None else PRODUCERS["both"](wanted, producer)
+    return method(keepalive, producer)
 
 
 def raises(stream):
@@ -62,24 +68,42 @@ def waits(stream):
 PRODUCERS = {"raises": raises, "waits": waits}
 
 
+def taken(stream, seconds):
+    """Whether the server takes all that is pending, within so many seconds."""
+    for _ in range(int(seconds * 200)):
+        if stream.closed or not bytes(stream):
+            return True
+        threading.Event().wait(0.005)
+    return False
+
+
 def fill(stream):
-    """Add 60 kB again and again, until the server is blocked sending them or has 12 MB."""
-    for number in range(200):
+    """Add 60 kB to one again and again, until the server is blocked sending them or has 24 MB."""
+    for _ in range(400):
         stream.add_message("big", "x" * 60000)
-        for _ in range(100):
-            if not bytes(stream):
-                break
-            threading.Event().wait(0.01)
-        else:
+        if not taken(stream, 1):
             return True
     return False
+
+
+def flood(channel, fast, slow, most):
+    """Add 60 kB to all until `slow` is closed, but at most so many; the number of them.
+
+    Not faster than `fast` is read.
+    """
+    for number in range(most):
+        if slow.closed:
+            return number
+        channel.add_message("big", "%d %s" % (number, "x" * 60000))
+        assert taken(fast, 30)
+    return most
 
 
 def control(environ, start_response):
     """/next: the name of the stream that is opened next, its `kind` and its arguments.
 
-    /add: a message with this text (or of this size), for one stream or all; /close after it;
-    /fill; /state of a stream, or the number of all; /collect: the garbage; /notes.
+    /add: a message with this text, for one stream or all; /close after it; /fill; /flood;
+    /state of a stream, or the number of all; /collect: the garbage; /notes.
     """
     asked = query(environ)
     action = environ["PATH_INFO"]
@@ -88,14 +112,16 @@ def control(environ, start_response):
     target = STREAMS.get(name) if name else channel
     answer = None
     if "text" in asked:
-        text = asked["text"] + " " + "x" * int(asked.get("size", 0))
-        target.add_message("added", text.strip(), event_id=asked.get("id"))
+        target.add_message("added", asked["text"], event_id=asked.get("id"))
     if action == "/next":
         NEXT[:] = [asked]
     elif action == "/close":
         target.close()
     elif action == "/fill":
         answer = fill(target)
+    elif action == "/flood":
+        answer = flood(channel, STREAMS[asked["fast"]], STREAMS[asked["slow"]],
+                       int(asked["most"]))
     elif action == "/state":
         answer = (len(channel.streams) if not name else target and {
             "closed": target.closed, "open": target in channel.streams,

@@ -26,7 +26,23 @@ async def waits(stream):
         harness.NOTES.append("closed")
 
 
-harness.PRODUCERS = {"raises": raises, "waits": waits}
+def both(*producers):
+    """Where the application has one of its own, which ends when the client disconnects."""
+    async def produce(stream):
+        tasks = [asyncio.ensure_future(producer(stream)) for producer in producers]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+
+    return produce
+
+
+harness.PRODUCERS = {"raises": raises, "waits": waits, "both": both}
 app = harness.app
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
-from framework_checks import BUFFERS, COLLECTED, Row, WRITES, serving      # noqa: E402
+from framework_checks import (     # noqa: E402
+    COLLECTED, COMPLETE, Row, SILENCE, WRITES, serving)
 
 HYPERCORN = "hypercorn %s:app"
 GUNICORN = "gunicorn --worker-class=uvicorn_worker.UvicornWorker %s:app"
@@ -20,12 +21,13 @@ ROWS = [
     Row("FastAPI, uvicorn", "fastapi_app"),
     Row("FastAPI, hypercorn", "fastapi_app", HYPERCORN % "fastapi_app"),
     Row("FastAPI with a middleware, uvicorn", "fastapi_middleware",
-        "uvicorn fastapi_middleware:app", blocked=COLLECTED),
+        "uvicorn fastapi_middleware:app", blocked=COLLECTED, failure=COMPLETE),
     Row("Quart, hypercorn", "quart_app"),
     Row("Quart, uvicorn", "quart_app", "uvicorn quart_app:app"),
     Row("Django, uvicorn", "django_asgi_app"),
     Row("Django, hypercorn", "django_asgi_app", HYPERCORN % "django_asgi_app"),
-    Row("Django, daphne", "django_asgi_app", "daphne django_asgi_app:app", blocked=BUFFERS),
+    Row("Django, daphne", "django_asgi_app", "daphne django_asgi_app:app", buffers=True,
+        failure=SILENCE),
     Row("aiohttp", "aiohttp_app"),
     Row("aiohttp without handler_cancellation", "aiohttp_app", waiting=WRITES, blocked=COLLECTED,
         CHANGE=", handler_cancellation=True=>"),
