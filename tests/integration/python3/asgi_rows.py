@@ -1,4 +1,7 @@
-"""The asynchronous frameworks and their servers: what is tested, and what the tables show."""
+"""The asynchronous frameworks and their servers: what is tested, and what the tables show.
+
+Run as a program it prints them.
+"""
 
 import os
 import sys
@@ -7,7 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
 from framework_checks import (     # noqa: E402
-    COLLECTED, COMPLETE, Row, SILENCE, WRITES, serving)
+    COLLECTED, COMPLETE, POLLED, Row, SILENCE, WRITES, serving)
 
 HYPERCORN = "hypercorn %s:app"
 GUNICORN = "gunicorn --worker-class=uvicorn_worker.UvicornWorker %s:app"
@@ -32,12 +35,17 @@ ROWS = [
     Row("aiohttp without handler_cancellation", "aiohttp_app", waiting=WRITES, blocked=COLLECTED,
         CHANGE=", handler_cancellation=True=>"),
     Row("Litestar, uvicorn", "litestar_app"),
-    Row("Sanic", "sanic_app"),
-    Row("Tornado", "tornado_app"),
+    Row("Sanic", "sanic_app", failure=COMPLETE),
+    Row("Tornado", "tornado_app", failure=COMPLETE),
     Row("Falcon, uvicorn", "falcon_asgi_app", waiting=WRITES),
-    Row("BlackSheep, uvicorn", "blacksheep_app"),
+    Row("BlackSheep, uvicorn", "blacksheep_app", waiting=POLLED, blocked=POLLED),
 ]
 
 
 def serve(row):
     return serving(row, "asgi_harness", HERE)
+
+
+if __name__ == "__main__":
+    for row in ROWS:
+        print(" | ".join([row.name, row.command, row.waiting, row.blocked, row.failure]))
