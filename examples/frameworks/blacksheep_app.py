@@ -13,7 +13,7 @@ channel = Channel(history=1000)
 async def events(request: Request):
     # BlackSheep itself never looks whether the client is still there.
     async def until_disconnected(sse):
-        while not await request.is_disconnected():
+        while not sse.closed and not await request.is_disconnected():
             await asyncio.sleep(1)
 
     async def chunks():

@@ -17,6 +17,7 @@ import time
 
 import pytest
 import requests
+import six
 
 import sse
 from loopback import Client, EXAMPLES, accepts, environment, free_port, python, running, wait_for
@@ -136,6 +137,8 @@ def serving(row, module, folder):
     """The application of `row` under `module`, a harness, in `folder`; its `Server`."""
     port, control_port = free_port(), free_port()
     program, arguments = (row.command + " ").split(" ", 1)
+    if six.PY2:     # before waitress 2.0
+        arguments = arguments.replace("--channel-request-lookahead=1", "")
     arguments = arguments.replace(row.application + ":app", module + ":app").split()
     command = python(*(SERVERS[program](port) + arguments))
     variables = dict(row.variables, CONTROL_PORT=str(control_port), PORT=str(port),

@@ -31,13 +31,12 @@ def both(*producers):
     async def produce(stream):
         tasks = [asyncio.ensure_future(producer(stream)) for producer in producers]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            # Not awaited: BlackSheep's `is_disconnected` may take a cancel for its own.
             for task in tasks:
                 task.cancel()
-        for result in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(result, Exception):
-                raise result
+        done.pop().result()
 
     return produce
 
