@@ -4,7 +4,7 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse, StreamingHttpResponse
 from django.views.decorators.http import require_GET, require_POST
-from sse import HEADERS, Sse
+from sse import Channel, HEADERS
 
 try:
     from django.urls import re_path
@@ -16,14 +16,12 @@ settings.configure(
     MIDDLEWARE=["django.middleware.gzip.GZipMiddleware"],
     ROOT_URLCONF=__name__,
 )
-streams = set()
+channel = Channel(history=1000)
 
 
 @require_GET
 def events(request):
-    sse = Sse(max_pending=100000)
-    streams.add(sse)
-    response = StreamingHttpResponse(sse.stream())
+    response = StreamingHttpResponse(channel.open(request).stream())
     for name, value in HEADERS:
         response[name] = value
     # GZipMiddleware leaves alone what has an encoding; it would hold the events back.
@@ -33,17 +31,8 @@ def events(request):
 
 @require_POST
 def add(request):
-    publish(request.body.decode("utf-8", "replace"))
-    return HttpResponse("%d" % len(streams))
-
-
-def publish(text):
-    for sse in list(streams):
-        try:
-            sse.add_json("news", text)
-        except (BufferError, ValueError):   # too slow, or gone
-            sse.close()
-            streams.discard(sse)
+    channel.add_json("news", request.body.decode("utf-8", "replace"))
+    return HttpResponse(status=204)
 
 
 urlpatterns = [re_path("^events$", events), re_path("^add$", add)]

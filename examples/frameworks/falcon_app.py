@@ -1,32 +1,21 @@
 """Falcon: waitress-serve --threads=50 --channel-request-lookahead=1 falcon_app:app"""
 
 import falcon
-from sse import HEADERS, Sse
+from sse import Channel, HEADERS
 
-streams = set()
+channel = Channel(history=1000)
 
 
 class Events(object):
     def on_get(self, req, resp):
-        sse = Sse(max_pending=100000)
-        streams.add(sse)
         resp.set_headers(HEADERS)
-        resp.stream = sse.stream()
+        resp.stream = channel.open(req).stream()
 
 
 class Add(object):
     def on_post(self, req, resp):
-        publish(req.bounded_stream.read().decode("utf-8", "replace"))
-        resp.data = b"%d" % len(streams)
-
-
-def publish(text):
-    for sse in list(streams):
-        try:
-            sse.add_json("news", text)
-        except (BufferError, ValueError):   # too slow, or gone
-            sse.close()
-            streams.discard(sse)
+        channel.add_json("news", req.bounded_stream.read().decode("utf-8", "replace"))
+        resp.status = falcon.HTTP_204
 
 
 app = falcon.App() if hasattr(falcon, "App") else falcon.API()  # before 3.0

@@ -2,29 +2,18 @@
 
 from pyramid.config import Configurator
 from pyramid.response import Response
-from sse import HEADERS, Sse
+from sse import Channel, HEADERS
 
-streams = set()
+channel = Channel(history=1000)
 
 
 def events(request):
-    sse = Sse(max_pending=100000)
-    streams.add(sse)
-    return Response(app_iter=sse.stream(), headerlist=list(HEADERS))
+    return Response(app_iter=channel.open(request).stream(), headerlist=list(HEADERS))
 
 
 def add(request):
-    publish(request.body.decode("utf-8", "replace"))
-    return Response("%d" % len(streams))
-
-
-def publish(text):
-    for sse in list(streams):
-        try:
-            sse.add_json("news", text)
-        except (BufferError, ValueError):   # too slow, or gone
-            sse.close()
-            streams.discard(sse)
+    channel.add_json("news", request.body.decode("utf-8", "replace"))
+    return Response(status=204)
 
 
 with Configurator() as config:

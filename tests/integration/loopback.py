@@ -53,7 +53,7 @@ def running(arguments, port, **options):
             return accepts(port)
 
         try:
-            wait_for(ready, 20)
+            wait_for(ready, 60)
             yield process
         finally:
             if process.poll() is None:

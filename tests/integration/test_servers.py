@@ -207,6 +207,30 @@ def test_head(server):
     assert closed(server, "/head")()
 
 
+def test_channel(server):
+    def publish(text):
+        return server.control("publish", text=text)
+
+    def published(client):
+        head, event_id = client.read_until(b"\n\n").split(b"\nid: ")
+        return head, event_id.strip()
+
+    def nobody():
+        return publish("to nobody") == 0
+
+    with Client(server.url("/channel")) as client:
+        client.read_until(b"\n\n")
+        assert publish("one") == 1
+        head, last_id = published(client)
+        assert head == b"event: published\ndata: one"
+    publish("two")
+    wait_for(nobody)
+    with Client(server.url("/channel"), headers={"Last-Event-ID": last_id}) as client:
+        assert client.read_until(b"\n\n").startswith(b"retry: ")
+        assert published(client)[0] == b"event: published\ndata: two"
+    wait_for(nobody)
+
+
 @contextlib.contextmanager
 def held(server, number):
     """So many streams at once; each has had its first block."""

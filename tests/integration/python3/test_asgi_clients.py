@@ -1,0 +1,16 @@
+"""Asynchronous frameworks: clients that disconnect, or do not read."""
+
+import pytest
+
+import framework_checks
+from asgi_rows import ROWS, serve
+
+
+@pytest.fixture(scope="module", params=ROWS, ids=[row.name for row in ROWS])
+def server(request):
+    with serve(request.param) as server:
+        yield server
+
+
+class TestClients(framework_checks.Clients):
+    pass
