@@ -5,7 +5,7 @@
     python benchmarks/live.py
 
 One event to --clients clients, --rate a second, least of --rounds, in turn; then one event to
---many clients of one process. Ratios are to `sse`. CPU is that of the
+--many clients of one process. Ratios are to the first row. CPU is that of the
 server, user and system, for one event to one client; Redis, which flask-sse needs, is not
 counted. Each client is checked to get every event. Linux.
 """
@@ -34,11 +34,12 @@ UVICORN = ["uvicorn", "--port={port}", "--log-level=warning", "live_apps:asgi"]
 GUNICORN = ["gunicorn", "--bind=127.0.0.1:{port}", "--log-level=warning", "--backlog=2048",
             "--no-control-socket", "--worker-connections={most}", "live_apps:wsgi"]
 SERVERS = {
-    "uvicorn": (UVICORN, ["bare", "sse", "sse-starlette", "FastAPI"]),
+    "uvicorn": (UVICORN, ["bare", "bare, queues", "sse", "sse, Starlette", "sse-starlette",
+                          "FastAPI"]),
     "gunicorn gthread": (GUNICORN + ["--threads={most}"], ["sse", "flask-sse"]),
     "gunicorn gevent": (GUNICORN + ["--worker-class=gevent"], ["sse", "flask-sse"]),
 }
-PACKAGES = {"sse": "sse", "sse-starlette": "sse_starlette", "FastAPI": "fastapi",
+PACKAGES = {"sse, Starlette": "starlette", "sse-starlette": "sse_starlette", "FastAPI": "fastapi",
             "flask-sse": "flask_sse"}
 
 
@@ -196,6 +197,7 @@ def main():
             ("many", 5000, "clients for memory and time")):
         parser.add_argument("--" + name, type=int, default=default, metavar="N",
                             help="%s; %d" % (about, default))
+    parser.add_argument("--only", metavar="NAME", action="append", help="only this one")
     parser.add_argument("--server", choices=sorted(SERVERS), action="append", help="only this one")
     parser.add_argument("--loop", default="auto", help="of uvicorn: auto, uvloop or asyncio")
     parser.add_argument("--brief", action="store_true", help="few and short, for CI")
@@ -207,7 +209,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     left_out = {name for name, package in PACKAGES.items()
-                if importlib.util.find_spec(package) is None and name != "sse"}
+                if importlib.util.find_spec(package) is None}
     with contextlib.ExitStack() as stack:
         redis_url = ""
         if shutil.which("redis-server") is None:
@@ -221,7 +223,8 @@ def main():
             print("left out: %s" % name)
         bench = Bench(options, redis_url)
         for server in options.server or SERVERS:
-            names = [name for name in SERVERS[server][1] if name not in left_out]
+            names = [name for name in SERVERS[server][1] if name not in left_out
+                     and (not options.only or name in options.only)]
             print("%s: CPU for a delivery to each of %d clients, %d events a second for %d s,"
                   " least of %d; %d clients: memory for each, time until the last has an event"
                   % (server, options.clients, options.rate, options.seconds, options.rounds,
@@ -229,8 +232,8 @@ def main():
             cpu = bench.cpu(server, names)
             for name in names:
                 memory, took = bench.many(server, name)
-                print("  %-14s %6.1f us %6.2f %7.1f KiB %8.0f ms" % (
-                    name, cpu[name], cpu[name] / cpu["sse"], memory, took * 1000))
+                print("  %-16s %6.1f us %6.2f %7.1f KiB %8.0f ms" % (
+                    name, cpu[name], cpu[name] / cpu[names[0]], memory, took * 1000))
                 sys.stdout.flush()
 
 

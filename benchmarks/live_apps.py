@@ -27,18 +27,27 @@ class Bare:
         self.waiting = set()
         self.block = b"event: news\ndata: %s\n\n" % json.dumps(VALUE).encode("ascii")
 
-    async def asgi(self, scope, receive, send):
-        await receive()     # the request
-        left = asyncio.ensure_future(receive())
-        await send({"type": "http.response.start", "status": 200,
-                    "headers": [(b"content-type", b"text/event-stream")]})
-        await send({"type": "http.response.body", "body": b": \n", "more_body": True})
+    async def chunks(self, scope):
         loop = asyncio.get_running_loop()
-        while not left.done():
+        while True:
             future = loop.create_future()
             self.waiting.add(future)
-            block = await future
-            await send({"type": "http.response.body", "body": block, "more_body": True})
+            try:
+                yield await future
+            finally:
+                self.waiting.discard(future)
+
+    async def asgi(self, scope, receive, send):
+        await receive()     # the request
+        task = asyncio.ensure_future(self.respond(scope, send))
+        await receive()     # the client disconnected
+        task.cancel()
+
+    async def respond(self, scope, send):
+        await send({"type": "http.response.start", "status": 200,
+                    "headers": [(b"content-type", b"text/event-stream")]})
+        async for chunk in self.chunks(scope):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
     def publish(self):
         waiting, self.waiting = self.waiting, set()
@@ -46,23 +55,52 @@ class Bare:
             future.set_result(self.block)
 
 
-class Ours:
+class BareQueues(Bare):
+    """The same with a queue for each client, so that none misses an event."""
+
     def __init__(self):
-        from sse import HEADERS, Channel
-        self.headers = HEADERS
+        super().__init__()
+        self.queues = set()
+
+    async def chunks(self, scope):
+        queue = asyncio.Queue()
+        self.queues.add(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self.queues.discard(queue)
+
+    def publish(self):
+        for queue in self.queues:
+            queue.put_nowait(self.block)
+
+
+class Ours(Bare):
+    """A channel with a history and keepalives, without a framework."""
+
+    def __init__(self):
+        from sse import Channel
         self.channel = Channel(history=1000)
 
-    async def asgi(self, scope, receive, send):
-        from starlette.responses import StreamingResponse
-        response = StreamingResponse(
-            self.channel.open(scope).astream(), headers=dict(self.headers))
-        await response(scope, receive, send)
+    def chunks(self, scope):
+        return self.channel.open(scope).astream()
 
     def wsgi(self, environ, start_response):
         return self.channel(environ, start_response)
 
     def publish(self):
         self.channel.add_json("news", VALUE)
+
+
+class Starlette(Ours):
+    """As its users write it."""
+
+    async def asgi(self, scope, receive, send):
+        from sse import HEADERS
+        from starlette.responses import StreamingResponse
+        response = StreamingResponse(self.channel.open(scope).astream(), headers=dict(HEADERS))
+        await response(scope, receive, send)
 
 
 class Queues:
@@ -128,8 +166,8 @@ class FlaskSSE:
             self.sse.publish(VALUE, type="news")
 
 
-APP = {"bare": Bare, "sse": Ours, "sse-starlette": SseStarlette, "FastAPI": FastAPI,
-       "flask-sse": FlaskSSE}[NAME]()
+APP = {"bare": Bare, "bare, queues": BareQueues, "sse": Ours, "sse, Starlette": Starlette,
+       "sse-starlette": SseStarlette, "FastAPI": FastAPI, "flask-sse": FlaskSSE}[NAME]()
 
 
 def steps(query):
