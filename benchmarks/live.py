@@ -31,11 +31,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 NEEDLE = b'"sensor"'        # once in each event
 
 UVICORN = ["uvicorn", "--port={port}", "--log-level=warning", "live_apps:asgi"]
+ASGI = ["bare", "bare, queues", "sse", "sse, Starlette", "sse-starlette", "FastAPI"]
 GUNICORN = ["gunicorn", "--bind=127.0.0.1:{port}", "--log-level=warning", "--backlog=2048",
             "--no-control-socket", "--worker-connections={most}", "live_apps:wsgi"]
 SERVERS = {
-    "uvicorn": (UVICORN, ["bare", "bare, queues", "sse", "sse, Starlette", "sse-starlette",
-                          "FastAPI"]),
+    "uvicorn": (UVICORN + ["--loop=asyncio", "--http=h11"], ASGI),
+    "uvicorn[standard]": (UVICORN + ["--loop=uvloop", "--http=httptools"], ASGI),
     "gunicorn gthread": (GUNICORN + ["--threads={most}"], ["sse", "flask-sse"]),
     "gunicorn gevent": (GUNICORN + ["--worker-class=gevent"], ["sse", "flask-sse"]),
 }
@@ -149,8 +150,6 @@ class Bench:
         port = free_port()
         most = max(self.options.clients, self.options.many) + 50
         arguments = [part.format(port=port, most=most) for part in SERVERS[server][0]]
-        if server == "uvicorn":
-            arguments.append("--loop=" + self.options.loop)
         path = os.pathsep.join([HERE, os.path.dirname(HERE), os.environ.get("PYTHONPATH", "")])
         with process([sys.executable, "-m"] + arguments, port, cwd=HERE, env=dict(
                 os.environ, LIVE=name, REDIS_URL=self.redis_url, PYTHONPATH=path)):
@@ -194,7 +193,6 @@ def main():
                             help="%s; %d" % (about, default))
     parser.add_argument("--only", metavar="NAME", action="append", help="only this one")
     parser.add_argument("--server", choices=sorted(SERVERS), action="append", help="only this one")
-    parser.add_argument("--loop", default="auto", help="of uvicorn: auto, uvloop or asyncio")
     parser.add_argument("--brief", action="store_true", help="few and short, for CI")
     options = parser.parse_args()
     if options.brief:
