@@ -33,7 +33,7 @@ NEEDLE = b'"sensor"'        # once in each event
 UVICORN = ["uvicorn", "--port={port}", "--log-level=warning", "live_apps:asgi"]
 ASGI = ["bare", "bare, queues", "sse", "sse, Starlette", "sse-starlette", "FastAPI"]
 GUNICORN = ["gunicorn", "--bind=127.0.0.1:{port}", "--log-level=warning", "--backlog=2048",
-            "--no-control-socket", "--worker-connections={most}", "live_apps:wsgi"]
+            "--no-control-socket", "--timeout=0", "--worker-connections={most}", "live_apps:wsgi"]
 SERVERS = {
     "uvicorn": (UVICORN + ["--loop=asyncio", "--http=h11"], ASGI),
     "uvicorn[standard]": (UVICORN + ["--loop=uvloop", "--http=httptools"], ASGI),

@@ -36,7 +36,7 @@ ENDED = Outcome("ended", 0, 8)
 GRACEFUL = ["--graceful-timeout=3"]
 GRACEFUL_CUT = Outcome("cut off", 3, 10)
 
-# The name, the command, a line that is taken out of the recipes, and both outcomes.
+# The name, the command, text that is taken out of the recipes, and both outcomes.
 Row = collections.namedtuple("Row", "name command without sigint sigterm")
 
 DEFAULTS = [
@@ -47,6 +47,8 @@ DEFAULTS = [
         "    close_on_signals()\n", WAITS, WAITS),
     # Its child process ignores both signals, so that a lifespan does not help.
     Row("hypercorn", HYPERCORN + ["lifespan:app"], "", WAITS, WAITS),
+    Row("hypercorn -w 0", HYPERCORN + ["-w", "0", "lifespan:app"], ", lifespan=lifespan",
+        WAITS, WAITS),
     Row("quart run", ["-m", "quart", "--app=quart_app", "run", "--port={port}"],
         "@app.before_serving\n", WAITS, WAITS),
     Row("daphne", ["-m", "daphne", "--port={port}", "lifespan:app"], "", CUT, CUT),
