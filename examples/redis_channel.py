@@ -23,7 +23,6 @@ from sse import Channel, Closed, last_event_id, Sse
 
 BLOCK = 2       # seconds that a read waits for entries
 log = logging.getLogger(__name__)
-
 # Clients that come before the first event need an id too, and the same in all processes.
 ORIGIN = "if redis.call('XLEN', KEYS[1]) == 0 then redis.call('XADD', KEYS[1], '*', '', '') end"
 
