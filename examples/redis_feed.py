@@ -1,16 +1,16 @@
 """A feed for any number of workers, on any number of machines. Anybody may watch and publish.
 
     pip install sse redis "gunicorn[gevent]" uvicorn
-    cd examples
-    gunicorn -k gevent -w 4 redis_feed:application      (or -k gthread --threads 250)
-    uvicorn --workers 2 redis_feed:asgi
+    gunicorn --chdir examples -k gevent -w 4 redis_feed:application
+    gunicorn --chdir examples -k gthread -w 4 --threads 250 redis_feed:application
+    uvicorn --app-dir examples --workers 2 redis_feed:asgi
 
     POST /publish/CHANNEL   event=...&data=..., or the same two as JSON; 202 and the id
     GET /events/CHANNEL     the event stream, from now on or after Last-Event-ID
     GET /                   a page to watch a channel and publish to it
 
-REDIS_URL says where Redis is. The event "reset" is the feed's own: some events were missed. A
-comment says every few seconds how many clients there are.
+REDIS_URL says where Redis is. An event "reset" says that some were missed, and every few seconds
+a comment says how many are connected.
 """
 
 import asyncio
@@ -26,14 +26,12 @@ from urllib.parse import parse_qsl
 import redis
 
 from redis_channel import NotConfirmed, RedisChannel
-from sse import HEADERS, Sse
+from sse import Closed, HEADERS, Sse
 
 FILES = {"/": ("redis_feed.html", "text/html"), "/style.css": ("style.css", "text/css")}
-NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+PLACES = re.compile(r"/(events|publish)/[A-Za-z0-9_-]{1,64}\Z")
 URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
-HISTORY = 10000
 MAX_BODY = 64 * 1024
-COUNT = 5       # seconds
 
 store = redis.Redis.from_url(URL, socket_timeout=5)
 channels = {}
@@ -42,7 +40,7 @@ channels = {}
 def channel_of(name):
     channel = channels.get(name)
     if channel is None:
-        new = RedisChannel(URL, "sse:channel:" + name, HISTORY)
+        new = RedisChannel(URL, "sse:channel:" + name, history=10000)
         channel = channels.setdefault(name, new)
         if channel is new:
             threading.Thread(target=count, args=(name, channel), daemon=True).start()
@@ -52,18 +50,17 @@ def channel_of(name):
 def count(name, channel):
     """Tell its clients how many there are in all workers; close it when it has none here."""
     key, worker = "sse:clients:" + name, "%s %d" % (os.uname().nodename, os.getpid())
-    time.sleep(COUNT)
+    time.sleep(5)
     while channel.streams:
         now = int(time.time())
         try:
-            with store.pipeline() as pipeline:
-                pipeline.hset(key, worker, "%d %d" % (len(channel.streams), now)).expire(key, 60)
-                told = [value.split() for value in pipeline.hgetall(key).execute()[-1].values()]
+            told = store.pipeline().hset(key, worker, "%d %d" % (len(channel.streams), now)) \
+                .expire(key, 60).hgetall(key).execute()[-1].values()
             channel.add_comment("%d connected" % sum(
-                int(clients) for clients, at in told if int(at) > now - 3 * COUNT))
+                int(clients) for clients, at in map(bytes.split, told) if int(at) > now - 15))
         except redis.RedisError:
             channel.add_comment("Redis is unreachable: events arrive when it is back")
-        time.sleep(COUNT)
+        time.sleep(5)
     del channels[name]
     channel.close()
 
@@ -73,41 +70,37 @@ def message(kind, body):
     if len(body) > MAX_BODY:
         raise BufferError("the body is over %d bytes" % MAX_BODY)
     if kind.startswith("application/json"):
-        fields = json.loads(body.decode("utf-8"))
+        fields = json.loads(body.decode())
     elif kind.startswith("application/x-www-form-urlencoded"):
-        fields = dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict"))
+        fields = dict(parse_qsl(body.decode(), keep_blank_values=True, errors="strict"))
     else:
         raise ValueError("the body must be a form or application/json")
     if not isinstance(fields, dict) or not isinstance(fields.get("data"), str):
         raise ValueError("data must be given, as text")
-    if fields.get("event") == "reset":
-        raise ValueError("reset is the feed's own event")
     return fields.get("event"), fields["data"]
 
 
 def respond(request, method, path, kind="", body=b""):
-    """The status, the headers and the body, bytes or an Sse, of a response."""
-    place, _, name = path[1:].partition("/")
+    """The status, the headers and the body, text or an Sse, of a response."""
+    place, name = path[1:].split("/", 1) if PLACES.match(path) else ("", "")
     allowed = "POST" if place == "publish" else "GET"
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("Allow", allowed)]
+    if not place and path not in FILES:
+        return 404, headers, "use /, /events/CHANNEL or /publish/CHANNEL, of 1 to 64 A-Za-z0-9_-"
     if ("GET" if method == "HEAD" else method) != allowed:
         return 405, headers, "use " + allowed
-    if path in FILES:
-        name, kind = FILES[path]
-        with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
-            return 200, [("Content-Type", kind)], file.read()
-    if place not in ("events", "publish"):
-        return 404, headers, "there is /, /events/CHANNEL and /publish/CHANNEL"
-    if not NAME.match(name):
-        return 400, headers, "a channel is 1 to 64 of A-Z, a-z, 0-9, _ and -"
     try:
+        if place == "publish":
+            return 202, headers, channel_of(name).add_message(*message(kind.lower(), body))
         if place == "events":
             return 200, list(HEADERS), channel_of(name).open(request)
-        return 202, headers, channel_of(name).add_message(*message(kind, body))
-    except NotConfirmed:
+    except (NotConfirmed, Closed):
         return 503, headers, "Redis is unreachable: the event may not have been published"
     except (TypeError, ValueError, BufferError, RecursionError) as error:
         return 413 if isinstance(error, BufferError) else 400, headers, str(error)
+    name, kind = FILES[path]
+    with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
+        return 200, [("Content-Type", kind)], file.read()
 
 
 def application(environ, start_response):
@@ -118,9 +111,7 @@ def application(environ, start_response):
     method = environ["REQUEST_METHOD"]
     status, headers, body = respond(environ, method, environ["PATH_INFO"], kind, body)
     start_response("%d %s" % (status, HTTPStatus(status).phrase), headers)
-    if method == "HEAD":
-        return []
-    return body.stream() if isinstance(body, Sse) else [body.encode()]
+    return [] if method == "HEAD" else body.stream() if isinstance(body, Sse) else [body.encode()]
 
 
 async def asgi(scope, receive, send):
@@ -147,14 +138,12 @@ async def asgi(scope, receive, send):
 
 
 async def lifespan(receive, send):
-    """End the streams when the server is told to end: it would wait for them."""
-    await receive()
+    loop = asyncio.get_running_loop()   # the server would wait for the streams to end
     for number in signal.SIGINT, signal.SIGTERM:
-        def handler(*args, before=signal.getsignal(number), loop=asyncio.get_running_loop()):
-            for channel in list(channels.values()):
-                loop.call_soon_threadsafe(channel.close)
+        def handler(*args, before=signal.getsignal(number)):
+            loop.call_soon_threadsafe(lambda: [each.close() for each in list(channels.values())])
             before(*args)
         signal.signal(number, handler)
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
-    await send({"type": "lifespan.shutdown.complete"})
+    for word in "startup", "shutdown":
+        await receive()
+        await send({"type": "lifespan.%s.complete" % word})
