@@ -28,6 +28,7 @@ class Client(asyncio.Protocol):
                     lambda: self, self.test.host, ports[self.place % len(ports)])
                 return
             except OSError:
+                self.place += 1
                 await asyncio.sleep(random.uniform(*RECONNECT))
 
     def connection_made(self, transport):

@@ -38,8 +38,9 @@ class Test:
         body = "data=%d+%.6f" % (number, self.sent[number])
         try:
             if self.connection is None:
+                ports = self.servers.ports
                 self.connection = http.client.HTTPConnection(
-                    self.host, self.servers.ports[0], timeout=10)
+                    self.host, ports[len(self.unanswered) % len(ports)], timeout=10)
             self.connection.request("POST", self.publish_path, body, {
                 "Content-Type": "application/x-www-form-urlencoded"})
             answer = self.connection.getresponse()
