@@ -11,20 +11,24 @@ RECONNECT = 0.5, 2      # seconds, from and to
 class Client(asyncio.Protocol):
     """Reconnects when it is cut off; the number in the data tells the events apart."""
 
-    def __init__(self, test):
+    def __init__(self, test, number):
         self.test = test
+        self.place = number             # of its server, among all
         self.counts = array("B", bytes(test.most))
         self.highest = -1
         self.last_event_id = b""
-        self.reconnected = self.disordered = 0
+        self.reconnected = self.disordered = self.resets = 0
         self.transport = None
 
     async def connect(self):
         while not self.test.ended:
             try:
-                await asyncio.get_running_loop().create_connection(lambda: self, *self.test.address)
+                ports = self.test.servers.ports
+                await asyncio.get_running_loop().create_connection(
+                    lambda: self, self.test.host, ports[self.place % len(ports)])
                 return
             except OSError:
+                self.place += 1
                 await asyncio.sleep(random.uniform(*RECONNECT))
 
     def connection_made(self, transport):
@@ -52,6 +56,7 @@ class Client(asyncio.Protocol):
 
     def block(self, block, now):
         event_id = data = None
+        self.resets += block.startswith(b"event: reset\n")
         for line in block.split(b"\n"):
             if line.startswith(b"id:"):
                 event_id = line[3:].lstrip()
@@ -59,7 +64,7 @@ class Client(asyncio.Protocol):
                 data = line[5:].lstrip()
         if event_id is not None:
             self.last_event_id = event_id
-        if data is None:
+        if not data:
             return
         number, sent = data.split()
         number, sent = int(number), float(sent)
@@ -75,5 +80,6 @@ class Client(asyncio.Protocol):
     def connection_lost(self, error):
         if not self.test.ended:
             self.reconnected += 1
+            self.place += 1
             asyncio.get_running_loop().call_later(
                 random.uniform(*RECONNECT), lambda: asyncio.ensure_future(self.connect()))

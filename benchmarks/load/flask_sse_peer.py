@@ -5,7 +5,7 @@ import os
 import flask
 from flask_sse import sse
 
-app = flask.Flask(__name__)
+application = app = flask.Flask(__name__)
 app.config["REDIS_URL"] = os.environ["REDIS_URL"]
 app.register_blueprint(sse, url_prefix="/events")
 

@@ -10,7 +10,7 @@ from matplotlib import pyplot  # noqa: E402
 def plot(path, tests):
     """The latencies of each event, over the time of the run."""
     figure, axes = pyplot.subplots(figsize=(9, 4.5))
-    for (name, test), colour in zip(tests.items(), ("tab:blue", "tab:orange")):
+    for (name, test), colour in zip(tests.items(), ("tab:blue", "tab:orange", "tab:green")):
         numbers = sorted(number for number in test.latencies if number >= test.first)
         times = [test.sent[number] - test.begun for number in numbers]
         for part, style in ((0.5, "-"), (0.99, ":")):

@@ -1,7 +1,6 @@
-"""redis-server and gunicorn as processes of the load test."""
+"""redis-server and gunicorn or uvicorn as processes of the load test."""
 
 import contextlib
-import glob
 import os
 import random
 import signal
@@ -18,56 +17,71 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
 from loopback import accepts, free_port, wait_for  # noqa: E402
 
-# Name, folder, application and the path of the stream.
-FEED = ("feed", os.path.join(ROOT, "examples"), "redis_feed:application", "/events/load")
-PEER = ("flask-sse", HERE, "flask_sse_peer:app", "/events?channel=load")
+# Folder, module, and the path of the stream.
+FEED = os.path.join(ROOT, "examples"), "redis_feed", "/events/load"
+PEER = HERE, "flask_sse_peer", "/events?channel=load"
 
 # A worker takes its application in after it has begun to listen.
 SETTINGS = """
 def post_worker_init(worker):
-    open(__file__.replace("gunicorn.conf.py", "ready-%d" % worker.pid), "w").close()
+    worker.log.info("Application startup complete")     # as uvicorn says it
 """
 
 
 class Servers:
-    """redis-server and gunicorn as processes of ours, measured and killed; or neither."""
+    """redis-server and the feed's servers, measured and killed; or none, but one that runs."""
 
-    def __init__(self, options, kind, stack):
+    def __init__(self, options, feed, stack):
         self.marks = {}
-        self.base = options.url
-        self.redis = self.gunicorn = None
-        if self.base:
+        self.options = options
+        self.redis = None
+        self.servers = []
+        self.ports = [urllib.parse.urlsplit(options.url or "").port]
+        if options.url:
             return
         self.folder = stack.enter_context(tempfile.TemporaryDirectory())
         self.log = stack.enter_context(open(os.path.join(self.folder, "log"), "w+b"))
         stack.callback(self.stop)
         self.redis_port = free_port()
         self.start_redis()
-        port = free_port()
-        self.base = "http://127.0.0.1:%d" % port
-        _, folder, application, _ = kind
+        servers = options.workers if options.move else 1
+        self.ports = [free_port() for _ in range(servers)]
         settings = os.path.join(self.folder, "gunicorn.conf.py")
         with open(settings, "w") as file:
             file.write(SETTINGS)
-        self.gunicorn = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-c", settings, "-b", "127.0.0.1:%d" % port,
-             "-k", options.kind, "-w", str(options.workers), "--threads", str(options.clients),
-             "--worker-connections", str(options.clients + 100), "--backlog", "2048",
-             "--graceful-timeout", "1", "--no-control-socket", "--chdir", folder, application],
-            stdout=self.log, stderr=self.log, env=dict(
-                os.environ, REDIS_URL="redis://127.0.0.1:%d/0" % self.redis_port))
-        wait_for(lambda: self.ready() >= options.workers, 20)
+        folder, module, _ = feed
+        for port in self.ports:
+            self.servers.append(subprocess.Popen(
+                self.command(settings, port, options.workers // servers, folder, module),
+                stdout=self.log, stderr=self.log, env=dict(
+                    os.environ, REDIS_URL="redis://127.0.0.1:%d/0" % self.redis_port,
+                    PYTHONPATH=os.path.dirname(folder))))
+        wait_for(self.ready, 60)
+
+    def command(self, settings, port, workers, folder, module):
+        options = self.options
+        if options.kind == "uvicorn" and folder == FEED[0]:
+            return [sys.executable, "-m", "uvicorn", "--port", str(port), "--workers", str(workers),
+                    "--backlog", "2048", "--no-access-log", "--app-dir", folder, module + ":asgi"]
+        return [sys.executable, "-m", "gunicorn", "-c", settings, "-b", "127.0.0.1:%d" % port,
+                "-k", options.kind.replace("uvicorn", "gevent"), "-w", str(workers),
+                "--threads", str(options.clients),
+                "--worker-connections", str(options.clients + 100), "--backlog", "2048",
+                "--graceful-timeout", "1", "--no-control-socket", "--chdir", folder,
+                module + ":application"]
 
     def ready(self):
-        if self.gunicorn.poll() is not None:
-            self.log.seek(0)
-            sys.exit(self.log.read().decode())
-        return len(glob.glob(os.path.join(self.folder, "ready-*")))
+        self.log.seek(0)
+        log = self.log.read()
+        if any(server.poll() is not None for server in self.servers):
+            sys.exit(log.decode())
+        return log.count(b"startup complete") >= self.options.workers
 
     def start_redis(self):
         self.redis = subprocess.Popen(
             ["redis-server", "--port", str(self.redis_port), "--bind", "127.0.0.1", "--save", "",
-             "--dir", self.folder, "--appendonly", "yes"], stdout=self.log, stderr=self.log)
+             "--dir", self.folder, "--appendonly", "yes", "--appendfsync", "always"],
+            stdout=self.log, stderr=self.log)
         wait_for(lambda: accepts(self.redis_port), 20)
 
     def kill_redis(self):
@@ -78,10 +92,15 @@ class Servers:
         os.kill(random.choice(self.workers()).pid, signal.SIGKILL)
 
     def workers(self):
-        return psutil.Process(self.gunicorn.pid).children()
+        """The processes that hold connections: a server's children, or itself if it has none."""
+        found = []
+        for server in map(psutil.Process, [server.pid for server in self.servers]):
+            found += [child for child in server.children()
+                      if "resource_tracker" not in " ".join(child.cmdline())] or [server]
+        return found
 
     def stop(self):
-        for process in (self.gunicorn, self.redis):
+        for process in self.servers + [self.redis]:
             if process and process.poll() is None:
                 process.terminate()
                 process.wait()
@@ -89,7 +108,7 @@ class Servers:
     def mark(self, name):
         """Note what each process uses now."""
         processes = {"this program": psutil.Process()}
-        if self.gunicorn:
+        if self.servers:
             processes["redis-server"] = psutil.Process(self.redis.pid)
             for worker in self.workers():
                 processes["worker %d" % worker.pid] = worker
@@ -98,12 +117,9 @@ class Servers:
             with contextlib.suppress(psutil.Error):
                 times = process.cpu_times()
                 here = [each for each in process.net_connections("tcp")
-                        if each.status == "ESTABLISHED" and each.laddr.port == self.port()]
+                        if each.status == "ESTABLISHED" and each.laddr.port in self.ports]
                 self.marks[name][key] = (process.memory_full_info().pss,
                                          times.user + times.system, len(here))
-
-    def port(self):
-        return urllib.parse.urlsplit(self.base).port
 
     def rows(self, took):
         """CPU and, where connections are held, memory for each of them; of each process."""

@@ -14,10 +14,10 @@ from client import Client
 class Test:
     """One run: the clients, the publisher, and what became of each event."""
 
-    def __init__(self, options, base, path, servers):
+    def __init__(self, options, path, servers):
         self.options = options
-        url = urllib.parse.urlsplit(base)
-        self.address = url.hostname, url.port or 80
+        url = urllib.parse.urlsplit(options.url or "http://127.0.0.1")
+        self.host = url.hostname
         self.path = (url.path + path).encode()
         self.publish_path = url.path + "/publish/load"
         self.servers = servers
@@ -38,7 +38,9 @@ class Test:
         body = "data=%d+%.6f" % (number, self.sent[number])
         try:
             if self.connection is None:
-                self.connection = http.client.HTTPConnection(*self.address, timeout=10)
+                ports = self.servers.ports
+                self.connection = http.client.HTTPConnection(
+                    self.host, ports[len(self.unanswered) % len(ports)], timeout=10)
             self.connection.request("POST", self.publish_path, body, {
                 "Content-Type": "application/x-www-form-urlencoded"})
             answer = self.connection.getresponse()
@@ -67,7 +69,7 @@ class Test:
 
     async def run(self):
         options = self.options
-        self.clients = [Client(self) for _ in range(options.clients)]
+        self.clients = [Client(self, number) for number in range(options.clients)]
         self.servers.mark("idle")
         thread = threading.Thread(target=self.publisher, daemon=True)
         for at in range(0, len(self.clients), 50):
@@ -124,6 +126,7 @@ class Test:
                 ("lost", "%d" % (len(expected) * len(clients) - delivered)),
                 ("doubled", "%d" % sum(max(0, count - 1)
                                        for client in clients for count in client.counts)),
+                ("told of a gap", "%d" % sum(client.resets for client in clients)),
                 ("out of order, other id", "%d" % (
                     wrong + sum(client.disordered for client in clients)))]
         for name, part in (("p50", 0.5), ("p99", 0.99), ("maximum", 1)):
