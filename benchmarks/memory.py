@@ -12,6 +12,8 @@ import json
 import subprocess
 import sys
 
+import six
+
 from common import add_arguments, interpreter, peers, report
 
 try:
@@ -25,6 +27,7 @@ except ImportError:
 
 CASES = ["10 MB in lines", "1 MB of newlines"]
 IDLE = ["idle, with its retry block", "idle, without"]
+STREAMS = ["idle, with a stream", "idle, with an astream"]
 
 
 def text_of(case, quick):
@@ -83,7 +86,46 @@ def idle(peer, case, quick):
     return {"case": case, "peer": peer.name, "each": peak.bytes / count}
 
 
+def begun():
+    """A stream that has given its first chunk, and waits."""
+    stream = sys.modules["sse"].Sse().stream()
+    next(stream)
+    return stream
+
+
+def begin_many(case, count):
+    """The bytes of so many streams, asynchronous ones with the tasks that wait for them."""
+    if case == STREAMS[0]:
+        with Peak() as peak:
+            kept = [begun() for _ in range(count)]
+        del kept
+        return peak.bytes
+    import asyncio
+    loop = asyncio.new_event_loop()
+    with Peak() as peak:
+        tasks = []
+        for _ in range(count):
+            stream = sys.modules["sse"].Sse().astream()
+            loop.run_until_complete(asyncio.wait_for(stream.__anext__(), None))
+            tasks.append(asyncio.ensure_future(
+                asyncio.wait_for(stream.__anext__(), None), loop=loop))
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.wait(tasks))
+    loop.close()
+    return peak.bytes
+
+
+def streams(peer, case, quick):
+    count = 100 if quick else 2000
+    return {"case": case, "peer": peer.name, "each": begin_many(case, count) / count}
+
+
 def measure(peer, case, quick):
+    if case in STREAMS:
+        return streams(peer, case, quick)
     return (idle if case in IDLE else message)(peer, case, quick)
 
 
@@ -132,8 +174,11 @@ def main():
         print("memory: not available here")
         return
     rows = []
-    for case in CASES + IDLE:
-        for peer in found[:-1]:
+    for case in CASES + IDLE + STREAMS:
+        if case == STREAMS[1] and six.PY2:
+            continue
+        # 1.2 has no streams.
+        for peer in found[:1] if case in STREAMS else found[:-1]:
             if tracemalloc:
                 rows.append(measure(peer, case, arguments.quick))
             else:

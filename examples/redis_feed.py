@@ -1,8 +1,8 @@
 """A feed for any number of processes, on any number of machines, that loses nothing.
 
     pip install sse redis "gunicorn[gevent]"
-    gunicorn --chdir examples -k gevent -w 4 redis_feed:application
-    gunicorn --chdir examples -k gthread -w 4 --threads 250 redis_feed:application
+    gunicorn -k gevent -w 4 examples.redis_feed:application
+    gunicorn -k gthread -w 4 --threads 250 examples.redis_feed:application
     python examples/redis_feed.py [--host 127.0.0.1] [--port 8000]
 
     POST /publish/CHANNEL   event=...&data=..., or the same two as JSON; 202 and the id
@@ -18,21 +18,24 @@ trimmed away first gets an event "gap".
 Anybody may watch and publish: put your own login in front of it. Python 3.
 """
 
+import argparse
 import json
 import logging
 import os
 import random
 import re
+import socketserver
+import sys
 import threading
 import time
 import uuid
 from urllib.parse import parse_qsl
+from wsgiref.simple_server import WSGIServer, make_server
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-import server
 from sse import Sse, last_event_id
 
 HISTORY = 10000                 # entries of a channel that are kept, or a few more
@@ -283,7 +286,7 @@ def message(environ):
 
 
 def page(environ, start_response, channel):
-    return reply(start_response, "200 OK", PAGE_HTML, "text/html")
+    return reply(start_response, "200 OK", PAGE_HTML.encode("utf-8"), "text/html")
 
 
 def reply(start_response, status, body, kind="text/plain", headers=()):
@@ -314,8 +317,96 @@ def application(environ, start_response):
     return [] if head else body
 
 
-PAGE_HTML = server.page("redis_feed.html")
+PAGE_HTML = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<link rel="icon" href="data:,">
+<title>Feed</title>
+<style>
+  :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 20%, transparent) }
+  body { font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: auto; padding: 1rem }
+  form { display: flex; align-items: center; gap: .5rem; margin: .75rem 0; flex-wrap: wrap }
+  input, button { font: inherit; padding: .3rem .6rem }
+  [name=data] { flex: 1 }
+  ol { list-style: none; padding: 0; border-top: 1px solid var(--line) }
+  li { display: flex; gap: 1rem; padding: .35rem 0; border-bottom: 1px solid var(--line) }
+  time, li b { flex: none; opacity: .7 } li b { min-width: 6rem }
+  pre { font: inherit; margin: 0; white-space: pre-wrap; overflow-wrap: anywhere }
+</style>
+<h1>Feed</h1>
+<form id="watch">
+  <input name="channel" value="lobby" pattern="[A-Za-z0-9_\\-]{1,64}" required aria-label="Channel">
+  <input name="types" placeholder="more event types" aria-label="Event types">
+  <button>Watch</button> <output id="state"></output>
+</form>
+<form id="publish">
+  <input name="event" placeholder="event type" aria-label="Event type">
+  <input name="data" placeholder="data" aria-label="Data">
+  <button>Publish</button> <output id="answer"></output>
+</form>
+<ol id="events"></ol>
+<script>
+const $ = id => document.getElementById(id), watch = $("watch").elements;
+let source, types;
+function listen(type) {         // an EventSource gives only the types that are asked for
+  if (!types.has(type)) source.addEventListener(type, show);
+  types.add(type);
+}
+function show(event) {
+  const row = document.createElement("li");
+  for (const [name, text] of [["time", new Date().toLocaleTimeString()],
+                              ["b", event.type], ["pre", event.data]])
+    row.appendChild(document.createElement(name)).textContent = text;
+  row.title = event.lastEventId;
+  $("events").prepend(row);
+  while ($("events").children.length > 500) $("events").lastChild.remove();
+}
+$("watch").onsubmit = submitted => {
+  if (submitted) submitted.preventDefault();
+  if (source) source.close();
+  types = new Set();
+  source = new EventSource("events/" + watch.channel.value);
+  source.onopen = () => { $("state").value = "connected" };
+  source.onerror = () => { $("state").value = source.readyState ? "closed" : "comes back" };
+  ["message", "gap", ...watch.types.value.split(/[\\s,]+/)].filter(Boolean).forEach(listen);
+};
+$("publish").onsubmit = async submitted => {
+  submitted.preventDefault();
+  const {event, data} = submitted.target.elements;
+  if (event.value) listen(event.value);
+  const answer = await fetch("publish/" + watch.channel.value, {
+    method: "POST", body: new URLSearchParams({event: event.value, data: data.value})});
+  $("answer").value = answer.ok ? "" : await answer.text();
+  if (answer.ok) data.value = "";
+};
+$("watch").onsubmit();
+</script>
+"""
+
+
+class Server(socketserver.ThreadingMixIn, WSGIServer):
+    """A thread for each request; those of open streams do not hold up the end."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
+def main():
+    parser = argparse.ArgumentParser(description="A feed of events out of Redis Streams.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    options = parser.parse_args()
+    try:
+        server = make_server(options.host, options.port, application, Server)
+    except (OSError, OverflowError) as error:
+        sys.exit("%s:%d: %s" % (options.host, options.port, error))
+    print("http://%s:%d/" % (options.host, options.port), flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        pass
 
 
 if __name__ == "__main__":
-    server.main(application, "A feed of events out of Redis Streams.")
+    main()

@@ -1,59 +1,71 @@
-"""What the examples share: their command line, pages, and a server of threads.
+"""What the examples on the standard library's server share: pages, answers, and the server.
 
-Made of the standard library, to look at the examples on this machine.
+    serve(__doc__, {"GET /": page("clock.html"), "GET /events": channel})
+
+It has a thread for each request, and Ctrl-C ends it at once, with all open streams.
 """
 
 from __future__ import print_function
 
 import argparse
+import io
 import os
 import socket
 import sys
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer, make_server
 
-try:
-    from socketserver import ThreadingMixIn
-except ImportError:     # Python 2
-    from SocketServer import ThreadingMixIn
+from six.moves.socketserver import ThreadingMixIn
 
-TIMEOUT = 30                # seconds for a client to take what is sent, and to ask
+HERE = os.path.dirname(os.path.abspath(__file__))
+MAX_BODY = 64 * 1024
 
 
-def page(name):
-    """The bytes of a page in this folder."""
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), name), "rb") as file:
-        return file.read()
+def page(name, kind="text/html"):
+    """The WSGI application that answers with the file of this name beside this one."""
+    def application(environ, start_response):
+        with io.open(os.path.join(HERE, name), "rb") as file:
+            return respond(environ, start_response, "200 OK", file.read(), kind)
+    return application
 
 
-def has_left(connection):
-    """Whether the client has closed. A first write to it would succeed all the same."""
-    connection.settimeout(0)
-    try:
-        return not connection.recv(1, socket.MSG_PEEK)
-    except socket.error:
-        return False
-    finally:
-        connection.settimeout(TIMEOUT)
+def respond(environ, start_response, status, body=b"", kind="text/plain", more=()):
+    start_response(status, [
+        ("Content-Type", kind + "; charset=utf-8"), ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store")] + list(more))
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+
+def read_body(environ):
+    """What the client sent, up to MAX_BODY. `ValueError` if it does not say how long that is."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    return environ["wsgi.input"].read(max(0, min(length, MAX_BODY)))
+
+
+def routed(routes):
+    """The WSGI application of many, each with its "METHOD /path". HEAD goes where GET goes."""
+    def application(environ, start_response):
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        allowed = [route.split()[0] for route in routes if route.split()[1] == path]
+        found = routes.get("%s %s" % ("GET" if method == "HEAD" else method, path))
+        if found:
+            return found(environ, start_response)
+        if allowed:
+            return respond(environ, start_response, "405 Method Not Allowed",
+                           more=[("Allow", ", ".join(allowed).replace("GET", "GET, HEAD"))])
+        return respond(environ, start_response, "404 Not Found")
+    return application
 
 
 class Response(ServerHandler):
-    """One that is given up without a word when its client has left or does not read."""
-
-    def _write(self, data):
-        if has_left(self.request_handler.connection):
-            raise socket.error("the client has left")
-        ServerHandler._write(self, data)
 
     def handle_error(self):
-        if isinstance(sys.exc_info()[1], socket.error):
-            # Python 2 tries once more to send what is left: not for another TIMEOUT.
-            self.request_handler.connection.settimeout(0)
-        else:
+        # A client that disconnected, or did not read for `timeout` seconds, is not an error.
+        if not isinstance(sys.exc_info()[1], socket.error):
             ServerHandler.handle_error(self)
 
 
 class Handler(WSGIRequestHandler):
-    timeout = TIMEOUT
+    timeout = 30
 
     def handle(self):
         self.raw_requestline = self.rfile.readline(65537)
@@ -62,25 +74,14 @@ class Handler(WSGIRequestHandler):
             response.request_handler = self
             response.run(self.server.get_app())
 
-    def finish(self):
-        WSGIRequestHandler.finish(self)
-        # To close with input unread would reset the connection, and the answer gets lost.
-        self.connection.shutdown(socket.SHUT_WR)
-        self.connection.settimeout(1)
-        for _ in range(64):
-            if not self.connection.recv(65536):
-                break
-
     def address_string(self):
-        return self.client_address[0]   # Python 2 would ask for its name, and wait
+        return self.client_address[0]   # Python 2 would look up its name, and wait
 
     def log_message(self, *_):
         pass
 
 
 class Server(ThreadingMixIn, WSGIServer):
-    """A thread for each request; those of open streams do not hold up the end."""
-
     daemon_threads = True
     request_queue_size = 128
 
@@ -89,18 +90,23 @@ class Server(ThreadingMixIn, WSGIServer):
             WSGIServer.handle_error(self, request, client_address)
 
 
-def main(application, description):
-    """Serve until Ctrl-C."""
-    parser = argparse.ArgumentParser(description=description)
+def options(doc):
+    """The command line's --host and --port."""
+    parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def serve(doc, routes):
+    given = options(doc)
+    routes = dict(routes, **{"GET /style.css": page("style.css", "text/css")})
     try:
-        server = make_server(options.host, options.port, application, Server, Handler)
+        server = make_server(given.host, given.port, routed(routes), Server, Handler)
     except (socket.error, OverflowError, UnicodeError) as error:
-        sys.exit("%s: cannot serve on %s:%d: %s" % (
-            parser.prog, options.host, options.port, getattr(error, "strerror", None) or error))
-    print("http://%s:%d/" % (options.host, server.server_port))
+        sys.exit("cannot serve on %s:%d: %s" % (
+            given.host, given.port, getattr(error, "strerror", None) or error))
+    print("http://%s:%d/" % (given.host, server.server_port))
     sys.stdout.flush()
     try:
         server.serve_forever()

@@ -63,6 +63,12 @@ class Closed(ValueError): ...
 def last_event_id(request: _Request) -> str | None: ...
 
 @type_check_only
+class _Chunks(AsyncIterator[bytes], Protocol):
+    # Neither has to be awaited.
+    def aclose(self) -> Awaitable[None]: ...
+    def close(self) -> Awaitable[None]: ...
+
+@type_check_only
 class _AddEvent(Protocol):
     def __call__(
         self, text: _Data, encoding: str = "utf-8", event_id: _EventId = None
@@ -94,12 +100,6 @@ class _Adds:
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]: ...
-
-@type_check_only
-class _Chunks(AsyncIterator[bytes], Protocol):
-    # Neither has to be awaited.
-    def aclose(self) -> Awaitable[None]: ...
-    def close(self) -> Awaitable[None]: ...
 
 class Sse(_Adds):
     def __init__(

@@ -279,21 +279,32 @@ def test_what_is_added_while_the_stream_looks_is_not_left_lying():
     assert reader.get() is None
 
 
-def test_what_is_added_just_before_close_is_sent():
+@pytest.mark.parametrize("moment", ["looks", "takes"])
+def test_what_is_added_just_before_close_is_sent(moment):
     """A stream reads `closed`, and then takes."""
     sse = Sse(default_retry=None)
     stream = sse.stream(keepalive=None)
     assert next(stream) == COMMENT
 
     class Buffer(collections.deque):
+        def close(self):
+            sse.add_message("late", "x")
+            sse.close()
+
         def __len__(self):
             length = collections.deque.__len__(self)
-            if not length and not sse.closed:
-                # Just when the stream has found nothing.
-                sse.add_message("late", "x")
-                sse.close()
-                return 0
+            if moment == "looks" and not sse.closed:
+                self.close()
+            elif moment == "takes" and not sse.closed:
+                length = 1
             return length
+
+        def popleft(self):
+            # Another reader took the one that was seen.
+            if moment == "takes" and not sse.closed:
+                self.close()
+                raise IndexError
+            return collections.deque.popleft(self)
 
     sse._buffer = Buffer()
     assert list(stream) == [b"event: late\ndata: x\n\n"]

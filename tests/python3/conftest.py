@@ -50,6 +50,7 @@ def loop(new_loop, reports):
     except RuntimeError:
         pass        # in WebAssembly no thread can start, and a loop that would wait for ever raises
     yield loop
+    late = watchdog.finished.is_set()
     watchdog.cancel()
     if not loop.is_closed():
         loop.run_until_complete(finish(loop))
@@ -57,6 +58,7 @@ def loop(new_loop, reports):
     del loop
     gc.collect()
     assert reports == []
+    assert not late, "it waited for ever"
 
 
 async def finish(loop):

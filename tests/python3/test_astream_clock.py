@@ -5,7 +5,7 @@ import gc
 
 import pytest
 
-from loops import ClockLoop, begun, turn, waiting
+from loops import ClockLoop, begun, ended, turn, waiting
 from sse import Sse
 from support import COMMENT, Threads
 
@@ -166,6 +166,23 @@ async def test_one_call_of_the_loop_for_all_adds_of_threads_until_it_looks(loop)
         threads.join()
         assert loop.threadsafe_calls == number
         assert await task == 1000 * b"event: e\ndata: x\n\n"
+
+
+async def test_close_in_a_signal_handler_wakes_a_loop_that_waits(loop):
+    """The system call in which it waits goes on after the handler (PEP 475)."""
+    sse = Sse(None)
+    stream = await begun(sse, None)
+    select = loop._selector.select
+
+    def interrupted(timeout):
+        if timeout is None:
+            loop._selector.select = select
+            sse.close()
+        return select(timeout)
+
+    loop._selector.select = interrupted
+    assert await ended(stream)
+    assert loop._selector.select == select
 
 
 async def test_a_chunk_that_is_pending_takes_no_future(loop):
