@@ -1,4 +1,4 @@
-"""What `run.mjs` runs within the WebAssembly: the tests, but those that start threads."""
+"""What `run.mjs` runs within the WebAssembly: all tests but those marked `native`."""
 
 import asyncio
 import os
@@ -48,7 +48,7 @@ class Count(object):
 
     def pytest_terminal_summary(self, terminalreporter):
         terminalreporter.write_line(
-            "left out: %d tests that start threads, or a process" % self.left_out)
+            "left out: %d tests that need threads, a process or CPU time" % self.left_out)
 
 
 def main(options):
@@ -59,5 +59,5 @@ def main(options):
     os.chdir("/checkout/tests")
     print("Python %s" % sys.version)
     print("sse %s from %s" % (sse.__version__, sse.__file__))
-    options = ["-m", "not threads", "-p", "no:cacheprovider", "--ignore=integration"] + options
+    options = ["-m", "not native", "-p", "no:cacheprovider", "--ignore=integration"] + options
     return int(pytest.main(options, plugins=[Count()]))
