@@ -1,4 +1,4 @@
-"""Which tests need a native interpreter; where SSE_NO_SKIPS is set, as in CI, a skip fails the run."""
+"""Which tests need a native interpreter; with SSE_NO_SKIPS, as in CI, a skip fails the run."""
 
 import os
 import sys

@@ -20,18 +20,21 @@ class Loop(asyncio.BaseEventLoop):
     def __init__(self):
         super().__init__()
         self._selector = self
+        self._woken = False
 
     def select(self, timeout):
-        if timeout is None:
-            raise RuntimeError("without threads and sockets nothing can wake this loop")
-        time.sleep(timeout)
+        if not self._woken:
+            if timeout is None:
+                raise RuntimeError("without threads and sockets nothing can wake this loop")
+            time.sleep(timeout)
+        self._woken = False
         return ()
 
     def _process_events(self, events):
         pass
 
     def _write_to_self(self):
-        pass
+        self._woken = True
 
 
 class Policy(asyncio.events._BaseDefaultEventLoopPolicy):
