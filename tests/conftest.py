@@ -1,4 +1,4 @@
-"""Which tests start threads; and where SSE_NO_SKIPS is set, as in CI, a skip fails the run."""
+"""Which tests need a native interpreter; with SSE_NO_SKIPS, as in CI, a skip fails the run."""
 
 import os
 import sys
@@ -8,10 +8,10 @@ import pytest
 # Its files are not even syntax for Python 2.
 collect_ignore = ["python3", "integration/python3"] if sys.version_info[0] == 2 else []
 
-# A test that names one of these, itself or in a function of its file, has the mark `threads`;
-# others are given it by hand. Where no thread can start, a test that lacks it fails.
-STARTERS = {"Reader", "Thread", "ThreadPoolExecutor", "Threads", "Timer", "fork",
-            "run_in_executor", "start_new_thread", "to_thread"}
+# What WebAssembly has not. A test that uses one of these, itself or in a function of its file or
+# its parameters, has the mark `native`; others are given it by hand, or they fail there.
+NATIVE = {"Reader", "Thread", "ThreadPoolExecutor", "Threads", "Timer", "fork", "process_time",
+          "run_in_executor", "start_new_thread", "to_thread"}
 
 
 def names(code):
@@ -23,20 +23,23 @@ def names(code):
     return found
 
 
-def starts_threads(function, seen):
+def is_native(function, seen):
     code = getattr(function, "__code__", None)
     if code is None or code in seen:
         return False
     seen.add(code)
     used = names(code)
-    return bool(STARTERS & used) or any(
-        starts_threads(function.__globals__.get(name), seen) for name in used)
+    return bool(NATIVE & used) or any(
+        is_native(function.__globals__.get(name), seen) for name in used)
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if starts_threads(getattr(item, "function", None), set()):
-            item.add_marker("threads")
+        functions = [getattr(item, "function", None)]
+        if hasattr(item, "callspec"):
+            functions += item.callspec.params.values()
+        if any(is_native(function, set()) for function in functions):
+            item.add_marker("native")
 
 
 @pytest.hookimpl(trylast=True)

@@ -11,7 +11,7 @@ from six.moves import queue
 from sse import Closed, Sse
 from support import COMMENT, FOREVER
 
-pytestmark = pytest.mark.threads
+pytestmark = pytest.mark.native
 
 try:
     import contextvars

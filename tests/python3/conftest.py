@@ -45,7 +45,10 @@ def loop(new_loop, reports):
     loop.set_exception_handler(lambda loop, context: reports.append(context))
     watchdog = threading.Timer(FOREVER, loop.call_soon_threadsafe, (loop.stop,))
     watchdog.daemon = True
-    watchdog.start()
+    try:
+        watchdog.start()
+    except RuntimeError:
+        pass        # in WebAssembly no thread can start, and a loop that would wait for ever raises
     yield loop
     late = watchdog.finished.is_set()
     watchdog.cancel()

@@ -347,7 +347,7 @@ def shielded(produce):
         task = asyncio.ensure_future(produce(sse))
         while not task.done():
             try:
-                await asyncio.shield(task)
+                await asyncio.wait([task])
             except asyncio.CancelledError:
                 pass
         task.result()
