@@ -36,8 +36,14 @@ import random
 import re
 import sys
 import threading
+import weakref
 
 import six
+
+try:
+    from contextvars import copy_context    # novm
+except ImportError:     # Python 3.6 and older have no contexts
+    copy_context = None
 
 __version__ = "2.0.0"
 __all__ = [str("Sse"), str("Channel"), str("Closed"), str("HEADERS"), str("last_event_id"),
@@ -276,39 +282,44 @@ def _header_text(value, decoded=False):
         return None
 
 
+def _attribute(request, name):
+    """An attribute, or None: whatever it raises. Sanic's `scope` raises NotImplementedError."""
+    try:
+        return getattr(request, name)
+    except Exception:
+        return None
+
+
 def _read_request(request):
     """The last event ID of a request, as text, and its method; None for either if it has none."""
     kind = type(request).__name__
     method = None
     for name in ("scope", "environ", "META", "headers"):
-        # Whatever an attribute raises means that it is not there: Sanic's `scope` raises
-        # NotImplementedError.
-        try:
-            inner = getattr(request, name)
-            inner.get
-        except Exception:
-            continue
-        method = getattr(request, "method", None)
-        request = inner
-        break
-    if not hasattr(request, "get") or not hasattr(request, "items"):
+        inner = _attribute(request, name)
+        if _attribute(inner, "get") is not None:
+            method = _attribute(request, "method")
+            request = inner
+            break
+    if _attribute(request, "get") is None or _attribute(request, "items") is None:
         raise TypeError("request must be a WSGI environ, an ASGI scope, a mapping of headers or "
                         "a request object that has one of these, not %s" % kind)
     # The kind is decided by what a client cannot send: PEP 3333 makes an environ a dict, and
     # mappings of headers are none, which may find a header named `Request_Method` under that
     # key. One may be named `method` too, so nothing but the id is read from headers.
-    if isinstance(request, dict) and isinstance(request.get("REQUEST_METHOD"), str):
-        return _header_text(request.get("HTTP_LAST_EVENT_ID")), request["REQUEST_METHOD"]
+    request_method = request.get("REQUEST_METHOD")
+    if isinstance(request, dict) and isinstance(request_method, str):
+        return _header_text(request.get("HTTP_LAST_EVENT_ID")), request_method
     pairs = request.get("headers")
-    is_scope = pairs is not None and not isinstance(pairs, (bytes, _TEXT))
-    if is_scope:
+    if pairs is None or isinstance(pairs, (bytes, _TEXT)):
+        pairs = request
+    else:
         method = request.get("method")
     last = None
-    for name, value in pairs if is_scope else request.items():
+    for name, value in pairs.items() if hasattr(pairs, "items") else pairs:
         if isinstance(name, bytes):
             name = name.decode("latin-1")
-        if name.lower() == "last-event-id":
-            last = _header_text(value, decoded=not is_scope)
+        if isinstance(name, _TEXT) and name.lower() == "last-event-id":
+            last = _header_text(value, decoded=True)
     return last, method
 
 
@@ -454,8 +465,7 @@ def _prepare(producer, run):
     if not callable(producer):
         raise TypeError("producer must be a function, not %s" % type(producer).__name__)
     run = functools.partial(run, producer)
-    contextvars = sys.modules.get("contextvars")    # if nobody imported it, there is no context
-    return functools.partial(contextvars.copy_context().run, run) if contextvars else run
+    return functools.partial(copy_context().run, run) if copy_context else run
 
 
 def _refuse_result(result):
@@ -518,7 +528,7 @@ class Sse(_Adding):
     # of the list before it takes blocks: an id that is set later must not overtake them.
     _pending_id = ()
 
-    # The open streams of its channel, a dict of which `_end` removes this one.
+    # The open streams of its channel, from which `_end` removes this one.
     _streams = None
 
     def __init__(self, default_retry=2000, max_pending=None):
@@ -545,7 +555,7 @@ class Sse(_Adding):
         popped = _pop(pending)
         try:
             self._add(block if id_block or not popped else block[:-1] + popped)
-        except BaseException:
+        except (Closed, BufferError):
             if popped:
                 pending.append(popped)
             raise
@@ -632,7 +642,7 @@ class Sse(_Adding):
         """Close it, and leave the channel. Takes no lock: this may run in a finalizer."""
         self._closed = True
         if self._streams is not None:
-            self._streams.pop(self, None)
+            self._streams.pop(weakref.ref(self), None)
 
     def close(self):
         """End the stream, which sends what is pending first. Nothing more can be added."""
@@ -1054,8 +1064,9 @@ class Channel(_Adding):
     `max_pending` raises `BufferError`: it would close every stream.
     """
 
-    # `_streams` holds the open streams, as the keys of a dict. Each removes itself when it is
-    # closed, without the lock: it may be in a finalizer.
+    # `_streams` holds the open streams, as the keys of a dict: weak references, since a handler
+    # may fail between `open` and `stream`. Each removes itself when it is closed, without the
+    # lock: it may be in a finalizer.
     #
     # All below changes under `_lock`, in the jobs of `_inbox`, which `_run` runs one after the
     # other: so all streams, and the history, have one order. `_inside` has the threads that are
@@ -1123,10 +1134,17 @@ class Channel(_Adding):
         return _id_block("%s-%d" % (self._epoch, self._count))
 
     def _send(self, block):
-        for sse in self.streams:
-            try:
-                sse._add(block)
-            except (Closed, BufferError):
+        streams = self.streams
+        try:
+            while streams:
+                try:
+                    streams[-1]._add(block)
+                except Exception:
+                    streams[-1].close()     # a slow client, most often
+                streams.pop()
+        finally:
+            # Interrupted, as by Ctrl-C: the others reconnect, and get it from the history.
+            for sse in streams:
                 sse.close()
 
     def _publish(self, block, id_block):
@@ -1136,13 +1154,13 @@ class Channel(_Adding):
             if not id_block:
                 id_block = self._own_id()
                 block = block[:-1] + id_block
-            self._newest = id_block
-            self._history.append((block, id_block))
-            self._places.setdefault(id_block, self._count)
-            if len(self._history) > self._size:
+            if len(self._history) == self._size:
                 del self._places[self._base]
                 self._base = self._history.popleft()[1]
                 self._places[self._base] = self._count - self._size
+            self._newest = id_block
+            self._history.append((block, id_block))
+            self._places.setdefault(id_block, self._count)
         self._send(block)
 
     def _missed(self, last_id):
@@ -1174,7 +1192,7 @@ class Channel(_Adding):
                 # the block of the retry: to httpx-sse each block without data is an empty event.
                 blocks = [b"".join(blocks)[:-1] + self._newest]
         sse._buffer.extend(blocks)
-        self._streams[sse] = True
+        self._streams[weakref.ref(sse, lambda ref: self._streams.pop(ref, None))] = True
         if self._closed or sse.closed:      # or it was closed before this job ran
             sse._end()
 
@@ -1226,7 +1244,7 @@ class Channel(_Adding):
     @property
     def streams(self):
         """The open streams, a new list."""
-        return list(self._streams)
+        return [sse for sse in [ref() for ref in list(self._streams)] if sse is not None]
 
     @property
     def newest_id(self):

@@ -98,7 +98,8 @@ def begin_many(case, count):
     if case == STREAMS[0]:
         with Peak() as peak:
             kept = [begun() for _ in range(count)]
-        del kept
+        for stream in kept:
+            stream.close()
         return peak.bytes
     import asyncio
     loop = asyncio.new_event_loop()

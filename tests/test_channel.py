@@ -90,7 +90,8 @@ def test_the_error_for_an_unknown_attribute_names_the_class():
     ({"history": True}, TypeError, "history"), ({"history": None}, TypeError, "history"),
     ({"default_retry": -1}, ValueError, "retry"), ({"default_retry": 2 ** 31}, ValueError, "retry"),
     ({"default_retry": "2"}, TypeError, "retry"), ({"default_retry": True}, TypeError, "retry"),
-    ({"max_pending": 0}, ValueError, "max_pending"), ({"max_pending": "5"}, TypeError, "max_pending"),
+    ({"max_pending": 0}, ValueError, "max_pending"),
+    ({"max_pending": "5"}, TypeError, "max_pending"),
     ({"reset_event": "a\nb"}, ValueError, "reset_event"),
     ({"reset_event": None}, TypeError, "reset_event"),
     ({"reset_event": 5}, TypeError, "reset_event"),
@@ -207,6 +208,15 @@ def test_a_stream_that_is_dropped_leaves():
     assert channel.streams == []
 
 
+def test_a_stream_that_was_opened_and_never_used_leaves():
+    """The handler failed between `open` and `stream`."""
+    channel = silent(max_pending=None)
+    for _ in range(100):
+        channel.open()
+    gc.collect()
+    assert channel.streams == []
+
+
 def test_it_leaves_without_waiting_for_the_lock():
     """A finalizer may run while another thread is in the middle of an add."""
     channel = silent()
@@ -315,6 +325,35 @@ def test_the_id_of_the_channels_own_counts():
     assert not client.closed
 
 
+def test_whatever_happens_in_one_stream_reaches_nobody_else():
+    channel = silent(history=5)
+    clients = [channel.open() for _ in range(3)]
+
+    def fail():
+        raise OSError
+
+    clients[1]._wake = lambda: clients[1].closed or fail()
+    channel.add_message(None, "x", event_id=1)
+    assert channel.streams == [clients[0], clients[2]] and clients[1].closed
+    assert clients[0].data_to_send() == clients[2].data_to_send()
+
+
+def test_an_add_that_is_interrupted_closes_the_streams_that_did_not_get_it():
+    channel = silent(history=5)
+    clients = [channel.open() for _ in range(3)]
+
+    def interrupt():
+        if not clients[1].closed:
+            raise KeyboardInterrupt
+
+    clients[1]._wake = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        channel.add_message(None, "x", event_id=1)
+    for client in clients:
+        assert client.closed or b"data: x" in client.data_to_send()
+    assert b"data: x" in channel.open("0").data_to_send()
+
+
 # -- One order ----------------------------------------------------------------------------
 
 
@@ -349,9 +388,10 @@ def test_an_add_in_the_middle_of_an_add_comes_after_it():
 def test_an_open_in_the_middle_of_an_add():
     channel = silent(history=5)
     opened = []
-    interrupted(channel, lambda: opened.append(channel.open()))
+    middle = interrupted(channel, lambda: opened.append(channel.open()))
     channel.add_message(None, "outer", event_id="a")
     channel.add_message(None, "next", event_id="b")
+    assert not middle.closed
     assert opened[0].data_to_send() == b"id: a\n\ndata: next\nid: b\n\n"
 
 
@@ -377,9 +417,10 @@ def test_a_generator_that_publishes_when_its_client_disconnects():
     other = channel.open()
     leaving = response(channel.open())
     next(leaving)
-    interrupted(channel, leaving.close)
+    middle = interrupted(channel, leaving.close)
     channel.add_message("e", "x")
     assert other.data_to_send() == b"event: e\ndata: x\n\nevent: left\ndata: x\n\n"
+    assert middle.data_to_send() == b"event: e\ndata: x\n\nevent: left\ndata: x\n\n"
 
 
 if hasattr(signal, "setitimer"):
@@ -460,16 +501,18 @@ def test_a_call_returns_when_it_was_done_by_another_thread():
 
 def test_an_error_in_the_middle_leaves_the_channel_usable():
     channel = silent()
-    client = channel.open()
 
     def interrupt():
         raise KeyboardInterrupt
 
-    interrupted(channel, interrupt)
+    middle = interrupted(channel, interrupt)
     with pytest.raises(KeyboardInterrupt):
         channel.add_message(None, "1")
     channel.add_message(None, "2")
-    assert client.data_to_send().endswith(b"data: 2\n\n")
+    late = channel.open()
+    channel.add_message(None, "3")
+    assert late.data_to_send() == b"data: 3\n\n"
+    assert middle.closed or middle.data_to_send()
 
 
 class InterruptedSet(set):

@@ -169,6 +169,15 @@ def test_of_two_ids_that_are_alike_the_first_counts():
     assert received(channel, "1")[0][-3:] == messages(9, 10, 11)
 
 
+@pytest.mark.parametrize("history, ids", [(1, "ABA"), (1, "AA"), (3, "ABCDA"), (2, "ABAAAB")])
+def test_the_newest_id_is_always_known(history, ids):
+    channel = Channel(history=history, default_retry=None)
+    for event_id in ids:
+        channel.add_message(None, event_id, event_id=event_id)
+        names = [name for name, _ in received(channel, channel.newest_id)[0]]
+        assert "reset" not in names
+
+
 # -- The channel's own ids ----------------------------------------------------------------
 
 
@@ -254,7 +263,8 @@ class Counted(collections.deque):
 def test_finding_a_place_costs_the_same_however_long_the_history_is(size):
     channel = filled(size, 2 * size)
     channel._history = Counted(channel._history)
-    assert received(channel, "%d" % (2 * size - 3))[0] == messages(*range(2 * size - 2, 2 * size + 1))
+    newest = 2 * size
+    assert received(channel, "%d" % (newest - 2))[0] == messages(newest - 1, newest)
     assert channel._history.looked_at <= 4
 
 

@@ -54,6 +54,16 @@ class SanicRequest(Request):
         raise NotImplementedError
 
 
+class Raises(Request):
+    """Whatever an attribute raises means that it is not there."""
+
+    @property
+    def method(self):
+        raise RuntimeError
+
+    environ = scope = method
+
+
 class MappingRequest(Request, dict):
     """A request that is a mapping of something else, as aiohttp's and Starlette's are."""
 
@@ -112,6 +122,9 @@ def test_last_event_id_in_headers_of_text(value, event_id):
              headers={"Last-Event-ID": "4"}), "2"),
     (Request(META=environ_of(b"3"), headers={"Last-Event-ID": "4"}), "3"),
     (Request(scope=None, headers={"Last-Event-ID": "4"}), "4"),
+    # An event of AWS Lambda.
+    ({"version": "2.0", "headers": {"last-event-id": "10"}}, "10"),
+    (Raises(headers={"Last-Event-ID": "11"}), "11"),
     # What a client sends does not change what it is taken for.
     ({"method": "HEAD", "headers": "x", "Last-Event-ID": "5"}, "5"),
     ({"gunicorn.socket": "x", "wsgi.version": "x", "type": "http", "Last-Event-ID": "6"}, "6"),
@@ -123,7 +136,8 @@ def test_the_kind_of_a_request(sent, event_id):
 
 
 @pytest.mark.parametrize("sent", [
-    {}, environ_of(b""), {"REQUEST_METHOD": str("GET")}, {"type": "http", "headers": []},
+    {}, {1: 2, None: 3}, {"headers": {"te": "x"}}, environ_of(b""),
+    {"REQUEST_METHOD": str("GET")}, {"type": "http", "headers": []},
     dict(environ_of(b""), HTTP_LAST_EVENT_ID="\u2026"), {"LAST_EVENT_ID": "7"},
     dict(environ_of(b""), **{str("Last-Event-ID"): "7"}), Request(headers={}),
 ])

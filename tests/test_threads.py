@@ -226,6 +226,21 @@ def test_two_that_see_the_same_pending_id(act):
     assert taken.count(b"id: 7\n") == 1 and taken.count(b"data: 1\n") == 1
 
 
+def test_an_interrupt_after_the_append_does_not_double_the_id():
+    sse = Sse(default_retry=None)
+    sse.set_event_id("7")
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    sse._wake = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        sse.add_message(None, "a")
+    del sse._wake
+    sse.add_message(None, "b")
+    assert sse.data_to_send() == b"data: a\nid: 7\n\ndata: b\n\n"
+
+
 def test_an_id_that_is_pending_does_not_overtake_a_message():
     """The order of each call of one writer, whatever a reader takes in between."""
     sse = Sse(default_retry=None)
