@@ -856,11 +856,11 @@ class _Waker(object):
             self.scheduled = True
             try:
                 loop.call_soon_threadsafe(self._wake)
-            except RuntimeError:
-                self.disconnect()   # the loop is closed, which is nothing to the writer
             except BaseException:
                 self.scheduled = False
-                raise
+                if not loop.is_closed():
+                    raise
+                self.disconnect()   # a closed loop is nothing to the writer
 
     def _wake(self):
         self.scheduled = False      # first: whoever adds after it calls again
