@@ -890,7 +890,7 @@ class _Waker(object):
             if self.start_task is not None and not self.sse.closed:
                 try:
                     self.task = self.start_task(self.sse, loop)
-                except Exception as error:
+                except BaseException as error:
                     self.failure = _failure(self.sse, error)
                     self.sse.close()
                 else:
@@ -1126,12 +1126,12 @@ class Channel(_Adding):
         if self._pid != os.getpid():
             self._epoch = binascii.hexlify(os.urandom(6)).decode("ascii")
             if not self._count:
-                self._base = self._newest = self._own_id()
+                self._base = self._newest = self._own_id(0)
                 self._places = {self._base: 0}
             self._pid = os.getpid()
 
-    def _own_id(self):
-        return _id_block("%s-%d" % (self._epoch, self._count))
+    def _own_id(self, number):
+        return _id_block("%s-%d" % (self._epoch, number))
 
     def _send(self, block):
         streams = self.streams
@@ -1150,16 +1150,16 @@ class Channel(_Adding):
     def _publish(self, block, id_block):
         if self._size:
             self._renew()
-            self._count += 1
             if not id_block:
-                id_block = self._own_id()
+                id_block = self._own_id(self._count + 1)
                 block = block[:-1] + id_block
             if len(self._history) == self._size:
                 del self._places[self._base]
                 self._base = self._history.popleft()[1]
-                self._places[self._base] = self._count - self._size
+                self._places[self._base] = self._count + 1 - self._size
             self._newest = id_block
             self._history.append((block, id_block))
+            self._count += 1
             self._places.setdefault(id_block, self._count)
         self._send(block)
 
@@ -1192,7 +1192,8 @@ class Channel(_Adding):
                 # the block of the retry: to httpx-sse each block without data is an empty event.
                 blocks = [b"".join(blocks)[:-1] + self._newest]
         sse._buffer.extend(blocks)
-        self._streams[weakref.ref(sse, lambda ref: self._streams.pop(ref, None))] = True
+        streams = self._streams
+        streams[weakref.ref(sse, lambda ref: streams.pop(ref, None))] = True
         if self._closed or sse.closed:      # or it was closed before this job ran
             sse._end()
 
