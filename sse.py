@@ -387,7 +387,10 @@ class _Bounded(collections.deque):
 
 
 class _Adding(object):
-    """The calls that add, for `Sse` and `Channel`, which define `_add` and `_add_message`."""
+    """The calls that add, for `Sse` and `Channel`.
+
+    These define `_add(block, id_block)`: of a message b"" if it has no id, else None.
+    """
 
     _closed = False
 
@@ -416,11 +419,11 @@ class _Adding(object):
         if head is None:
             head = _head(event)
         if event_id is None:
-            self._add_message(_block(head, b"\ndata: ", text, b"\n\n"))
+            self._add(_block(head, b"\ndata: ", text, b"\n\n"), b"")
         else:
             # Last: a client that is cut off half-way must not claim an event it did not get.
             id_block = _id_block(event_id)
-            self._add_message(_block(head, b"\ndata: ", text, b"\n" + id_block), id_block)
+            self._add(_block(head, b"\ndata: ", text, b"\n" + id_block), id_block)
 
     def add_json(self, event, value, event_id=None, default=None):
         """Add an event whose data is `value` as compact JSON, in ASCII.
@@ -537,28 +540,25 @@ class Sse(_Adding):
         if default_retry is not None:
             self.set_retry(default_retry)
 
-    def _add(self, block):
-        """Add a block. Every block goes through here."""
+    def _add(self, block, id_block=None):
+        """Add a block; if it is a message, with the pending id. Every block goes through here."""
         if self._closed:
             raise Closed(_CLOSED)
-        self._buffer.append(block)
+        if id_block is None or not self._pending_id:
+            self._buffer.append(block)
+        else:
+            pending = self._pending_id
+            popped = _pop(pending)
+            try:
+                # An id of the message's own replaces the pending one.
+                self._buffer.append(block if id_block or not popped else block[:-1] + popped)
+            except BufferError:
+                if popped:
+                    pending.append(popped)
+                raise
         wake = self._wake
         if wake is not None:
             wake()
-
-    def _add_message(self, block, id_block=b""):
-        """Add a message, with the pending id unless it has one, which then replaces it."""
-        pending = self._pending_id
-        if not pending:
-            self._add(block)
-            return
-        popped = _pop(pending)
-        try:
-            self._add(block if id_block or not popped else block[:-1] + popped)
-        except (Closed, BufferError):
-            if popped:
-                pending.append(popped)
-            raise
 
     def set_retry(self, num):
         """Add a block that sets the reconnection time: `num` milliseconds, 0 to 2147483647.
@@ -1148,19 +1148,18 @@ class Channel(_Adding):
                 sse.close()
 
     def _publish(self, block, id_block):
-        if self._size:
-            self._renew()
-            if not id_block:
-                id_block = self._own_id(self._count + 1)
-                block = block[:-1] + id_block
-            if len(self._history) == self._size:
-                del self._places[self._base]
-                self._base = self._history.popleft()[1]
-                self._places[self._base] = self._count + 1 - self._size
-            self._newest = id_block
-            self._history.append((block, id_block))
-            self._count += 1
-            self._places.setdefault(id_block, self._count)
+        self._renew()
+        if not id_block:
+            id_block = self._own_id(self._count + 1)
+            block = block[:-1] + id_block
+        if len(self._history) == self._size:
+            del self._places[self._base]
+            self._base = self._history.popleft()[1]
+            self._places[self._base] = self._count + 1 - self._size
+        self._newest = id_block
+        self._history.append((block, id_block))
+        self._count += 1
+        self._places.setdefault(id_block, self._count)
         self._send(block)
 
     def _missed(self, last_id):
@@ -1197,23 +1196,19 @@ class Channel(_Adding):
         if self._closed or sse.closed:      # or it was closed before this job ran
             sse._end()
 
-    def _add(self, block):
-        self._check(block)
-        self._run(self._send, block)
-
-    def _add_message(self, block, id_block=b""):
-        if self._size and id_block == _RESET_ID:
-            raise ValueError("id must not be empty in a channel with a history")
-        self._check(block, 0 if id_block or not self._size else _MAX_OWN_ID)
-        self._run(self._publish, block, id_block)
-
-    def _check(self, block, more=0):
-        """Refuse a block if nothing can be added, or if it would close every stream."""
+    def _add(self, block, id_block=None):
         if self._closed:
             raise Closed(_CLOSED)
-        size = len(block) + more
+        is_kept = id_block is not None and self._size
+        if is_kept and id_block == _RESET_ID:
+            raise ValueError("id must not be empty in a channel with a history")
+        size = len(block) + (_MAX_OWN_ID if is_kept and not id_block else 0)
         if self._max_pending is not None and size > self._max_pending:
             raise BufferError(_TOO_MANY % (size, self._max_pending))
+        if is_kept:
+            self._run(self._publish, block, id_block)
+        else:
+            self._run(self._send, block)
 
     def open(self, request=None):
         """A new `Sse`, which begins with what its client missed, and gets whatever is added.
