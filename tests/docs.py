@@ -6,15 +6,18 @@ A block whose first line is a comment with a path, as one of
     // examples/clock.js
     <!-- examples/clock.html -->
 
-shows that file: the rest of the block is the whole file, which test_docs.py holds it to.
+shows that file: the rest of the block is the whole file, which test_docs.py holds it to. Where
+", in part" follows the path, the rest is a part of the file.
 """
 
 from __future__ import unicode_literals
 
 import collections
+import doctest
 import glob
 import io
 import os
+import re
 
 from docutils import core, nodes
 
@@ -22,9 +25,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 README = os.path.join(ROOT, "README.rst")
 DOCUMENTS = [README] + sorted(glob.glob(os.path.join(ROOT, "docs", "*.rst")))
 
-# A language ("" for the text after ::, "doctest" for a session), the text, and the path that its
-# first line names, or None.
-Block = collections.namedtuple(str("Block"), "language text path")
+# A language ("" for the text after ::, "doctest" for a session, "pycon" for one that needs Python
+# 3), the text, the path that its first line names, or None, and whether it is the whole file.
+Block = collections.namedtuple(str("Block"), "language text path whole")
 
 
 def read(*path):
@@ -56,11 +59,20 @@ def blocks(document):
     for node in found(document, nodes.FixedTextElement):
         text = node.astext() + "\n"
         if isinstance(node, nodes.doctest_block):
-            made.append(Block("doctest", text, None))
+            made.append(Block("doctest", text, None, None))
         elif isinstance(node, nodes.literal_block):
             language = ([name for name in node["classes"] if name != "code"] + [""])[0]
             first, _, rest = text.partition("\n")
-            words = first.split()
-            path = words[1] if words[:1] in (["#"], ["//"], ["<!--"]) and "/" in first[2:] else None
-            made.append(Block(language, rest.lstrip("\n") if path else text, path))
+            named = re.match(r"(?:#|//|<!--) (\S+/\S+?)(, in part)?(?: -->)?\Z", first)
+            if named:
+                path, part = named.groups()
+                made.append(Block(language, rest.lstrip("\n"), path, not part))
+            else:
+                made.append(Block(language, text, None, None))
     return made
+
+
+def session(document, language):
+    """The sessions of this language in the document, as one doctest."""
+    text = "\n".join([block.text for block in blocks(document) if block.language == language])
+    return doctest.DocTestParser().get_doctest(text, {}, os.path.basename(document), None, None)

@@ -9,16 +9,15 @@ import re
 import pytest
 
 import sse
-from docs import DOCUMENTS, read, titles
+from docs import read, titles
 
-# The headings of the reference for what is not a method of its own name.
-OPERATORS = {
-    "str(sse)": "__str__",
-    "bytes(sse)": "__bytes__",
-    "iter(sse)": "__iter__",
-    "repr(sse)": "__repr__",
-    "sse(environ, start_response)": "__call__",
-}
+# What the headings of the reference call an object of each class. A heading without it stands
+# for the method of both.
+CLASSES = {"sse": sse.Sse, "channel": sse.Channel}
+
+# The headings for what is not a method of its own name.
+OPERATORS = {"str(sse)", "bytes(sse)", "iter(sse)", "repr(sse)",
+             "sse(environ, start_response)", "channel(environ, start_response)"}
 
 
 def syntax_tree():
@@ -35,8 +34,8 @@ def public(names):
     return {name for name in names if not name.startswith("_")}
 
 
-def methods():
-    return public(dir(sse.Sse))
+def methods(cls):
+    return public(dir(cls))
 
 
 def arguments(function):
@@ -53,27 +52,29 @@ def written(signature):
 
 
 def headings():
-    """What the titles of the reference, in the README or in docs/, have in double backquotes."""
-    found = [name for document in DOCUMENTS for title in titles(document) for name in title]
-    assert found, "no title with a name"
-    return found
+    """What the titles of the reference have in double backquotes."""
+    return [name for title in titles("docs/api.rst") for name in title]
 
 
 def entries():
-    """The headings by name: what stands in their brackets, or None."""
+    """What each heading is about, by its name: what stands in its brackets, or None; the objects."""
     found = {}
     for heading in headings():
         if heading not in OPERATORS:
-            name, signature = re.match(r"(?:sse\.)?(\w+)(?:\((.*)\))?\Z", heading).groups()
-            assert name not in found
-            found[name] = signature
+            owner, name, signature = re.match(
+                r"(?:(sse|channel)\.)?(\w+)(?:\((.*)\))?\Z", heading).groups()
+            if owner:
+                objects = [getattr(CLASSES[owner], name)]
+            elif name == "add_event_NAME":
+                objects = []
+            elif name in sse.__all__:
+                objects = [getattr(sse, name)]
+            else:
+                objects = [getattr(cls, name) for cls in CLASSES.values()]
+            key = "%s.%s" % (owner, name) if owner else name
+            assert key not in found
+            found[key] = signature, objects
     return found
-
-
-def function_of(name):
-    if name == "Sse":
-        return sse.Sse.__init__
-    return getattr(sse, name, None) or getattr(sse.Sse, name)
 
 
 def test_all_is_what_the_module_has_and_did_not_import():
@@ -96,45 +97,59 @@ def test_stub_has_the_same_names():
     assert sorted(names) == sorted(sse.__all__)
     listed = re.search(r"^__all__ = (\[.+?\])$", stub, re.M | re.S).group(1)
     assert sorted(ast.literal_eval(listed)) == sorted(sse.__all__)
-    body = stub[stub.index("class _Adds:"):stub.index("class Channel(")]
-    assert public(re.findall(r"^    def (\w+)\(", body, re.M)) == methods()
+    for cls, bodies in [(sse.Sse, "_Adds Sse"), (sse.Channel, "_Adds Channel")]:
+        found = []
+        for name in bodies.split():
+            body = re.search(r"^class %s\b.*\n((?:    .*\n|\n)+)" % name, stub, re.M).group(1)
+            found += re.findall(r"^    def (\w+)\(", body, re.M)
+        assert public(found) == methods(cls)
 
 
 def test_the_reference_has_an_entry_for_each_name():
-    assert set(entries()) == set(sse.__all__) | methods() | {"add_event_NAME"}
-    operators = [heading for heading in headings() if heading in OPERATORS]
-    assert len(set(operators)) == len(operators)
-    assert {"str(sse)", "bytes(sse)", "iter(sse)", "sse(environ, start_response)"} <= set(operators)
+    shared = methods(sse.Sse) & methods(sse.Channel) - {"close", "closed"}
+    expected = set(sse.__all__) | shared | {"add_event_NAME"}
+    for owner, cls in CLASSES.items():
+        expected |= {"%s.%s" % (owner, name) for name in methods(cls) - shared}
+    assert set(entries()) == expected
+    assert sorted(set(headings()) & OPERATORS) == sorted(OPERATORS)
 
 
 def test_the_reference_has_the_signatures_of_the_code():
-    for name, signature in entries().items():
-        if name == "add_event_NAME":
-            names, defaults = arguments(sse.Sse.add_message)
-            assert written(signature) == (names[1:], defaults)
-        elif callable(function_of(name)):
-            assert signature is not None, name
-            assert written(signature) == arguments(function_of(name)), name
-        else:
-            assert signature is None, name
-    assert arguments(sse.Sse.__call__)[0] == ["environ", "start_response"]
+    for name, (signature, objects) in entries().items():
+        for found in objects:
+            if inspect.isclass(found) and not issubclass(found, Exception):
+                assert written(signature) == arguments(found.__init__), name
+            elif callable(found) and not inspect.isclass(found):
+                assert signature is not None, name
+                assert written(signature) == arguments(found), name
+            else:
+                assert signature is None, name
+    names, defaults = arguments(sse.Sse.add_message)
+    assert written(entries()["add_event_NAME"][0]) == (names[1:], defaults)
+    for cls in CLASSES.values():
+        assert arguments(cls.__call__)[0] == ["environ", "start_response"]
 
 
 def test_pydoc_has_the_signatures_of_the_reference():
-    text = pydoc.plain(pydoc.render_doc(sse))
-    shown = {}
-    for name, signature in re.findall(r"^[ |]+(\w+)\((.*)\)$", text, re.M):
-        shown.setdefault(name, signature)
-    shown["Sse"] = shown["__init__"]
-    for name, signature in entries().items():
-        if name != "add_event_NAME" and signature is not None:
-            assert written(shown[name]) == written(signature), name
+    for owner, cls in CLASSES.items():
+        text = pydoc.plain(pydoc.render_doc(cls))
+        shown = dict(re.findall(r"^[ |]+(\w+)\((.*)\)$", text, re.M))
+        for name in methods(cls):
+            signature = entries().get("%s.%s" % (owner, name), entries().get(name))[0]
+            if signature is not None:
+                assert written(shown[name]) == written(signature), name
+        # Newer versions show it under the name of the class too, in one line.
+        shown.setdefault(cls.__name__, shown.get("__init__"))
+        assert written(shown[cls.__name__]) == written(entries()[cls.__name__][0])
 
 
 def test_pydoc_explains_each_name():
-    for name in sorted(methods()) + ["__call__", "__iter__", "__bytes__", "__unicode__"]:
+    for cls in CLASSES.values():
+        for name in methods(cls) | {"__call__"}:
+            assert inspect.getdoc(getattr(cls, name)), name
+    for name in ["__iter__", "__bytes__", "__unicode__"]:
         assert inspect.getdoc(getattr(sse.Sse, name)), name
-    for documented in sse, sse.Sse, sse.last_event_id:
+    for documented in sse, sse.Sse, sse.Channel, sse.Closed, sse.last_event_id:
         assert inspect.getdoc(documented)
 
 
