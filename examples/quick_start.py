@@ -1,14 +1,36 @@
-from wsgiref.simple_server import make_server
-from sse import Sse
+from flask import Flask, Response, request
+from sse import Channel, HEADERS
+
+app = Flask(__name__)
+channel = Channel(history=100)      # to whom all events go; it keeps the last 100
 
 
-def application(environ, start_response):
-    sse = Sse()
-    sse.add_message("greeting", u"Hello,\nworld")
-    sse.add_json("numbers", [1, 2, 3], event_id=2)
-    sse.close()                         # or keep it, and add to it from any thread
-    return sse(environ, start_response)
+@app.route("/")
+def page():
+    return """<!DOCTYPE html>
+<title>Quick start</title>
+<button>Add</button>
+<p></p>
+<script>
+  const source = new EventSource("/events");
+  source.addEventListener("news", event =>
+    document.querySelector("p").append(JSON.parse(event.data), document.createElement("br")));
+  document.querySelector("button").onclick = () =>
+    fetch("/add", {method: "POST", body: new Date().toLocaleTimeString()});
+</script>
+"""
+
+
+@app.route("/events")
+def events():
+    return Response(channel.open(request).stream(), headers=HEADERS)
+
+
+@app.route("/add", methods=["POST"])
+def add():
+    channel.add_json("news", request.get_data(as_text=True))
+    return "", 204
 
 
 if __name__ == "__main__":
-    make_server("127.0.0.1", 8000, application).serve_forever()
+    app.run(port=8000)

@@ -4,6 +4,7 @@ from __future__ import unicode_literals
 
 import doctest
 import os
+import re
 
 import pytest
 
@@ -39,7 +40,9 @@ def test_a_block_that_names_a_file_is_that_file(block):
     if block.whole:
         assert block.text == text
     else:
-        assert "\n" + block.text in text
+        # It may stand deeper there.
+        assert any("\n" + re.sub("(?m)^(?=.)", indent, block.text) in text
+                   for indent in ("", "  ", "    "))
 
 
 def test_there_are_files():

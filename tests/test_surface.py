@@ -57,7 +57,7 @@ def headings():
 
 
 def entries():
-    """What each heading is about, by its name: what stands in its brackets, or None; the objects."""
+    """What each heading names: what stands in its brackets, or None, and the objects."""
     found = {}
     for heading in headings():
         if heading not in OPERATORS:

@@ -1,7 +1,27 @@
-"""Puts this folder on the path of the tests below it."""
+"""Puts this folder on the path of the tests below it; and the fixture `start`."""
 
+import io
+import os
 import signal
+
+import pytest
+
+from loopback import EXAMPLES, free_port, python, running
 
 # In a background job of a shell it is ignored. So would the servers, and Ctrl-C not end them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def start(tmpdir):
+    """Of an example that a user saves somewhere and runs: the process, and its URL."""
+    def start(name):
+        port = free_port()
+        with io.open(os.path.join(EXAMPLES, name), encoding="utf-8") as file:
+            text = file.read()
+        assert "port=8000" in text
+        script = tmpdir.join(name)
+        script.write(text.replace("8000", str(port)))
+        return running(python(str(script)), port), "http://127.0.0.1:%d/" % port
+    return start

@@ -1,22 +1,31 @@
-"""The README's quick start, in a process of its own."""
+"""The README's quick start, and its answers, as a new user runs them."""
 
-import io
-import os
+from __future__ import unicode_literals
 
-from loopback import Client, EXAMPLES, free_port, python, running
+import pytest
+import requests
+import six
+
+from loopback import Client
 
 
-def test_quick_start(tmpdir):
-    port = free_port()
-    with io.open(os.path.join(EXAMPLES, "quick_start.py"), encoding="utf-8") as file:
-        text = file.read()
-    assert "8000" in text
-    script = tmpdir.join("quick_start.py")
-    script.write(text.replace("8000", str(port)))
-    with running(python(str(script)), port):
-        with Client("http://127.0.0.1:%d/" % port) as client:
-            assert client.response.headers["Content-Type"] == "text/event-stream"
-            assert client.rest() == (
-                b"retry: 2000\n\n"
-                b"event: greeting\ndata: Hello,\ndata: world\n\n"
-                b"event: numbers\ndata: [1,2,3]\nid: 2\n\n")
+def test_quick_start(start):
+    process, url = start("quick_start.py")
+    with process, Client(url + "events") as one, Client(url + "events") as two:
+        assert one.response.headers["Content-Type"] == "text/event-stream"
+        for client in one, two:
+            assert client.read_until(b"\n\n").startswith(b"retry: ")
+        assert requests.post(url + "add", data="h\xe9".encode("utf-8"), timeout=10).ok
+        for client in one, two:
+            assert client.read_until(b"\n\n").startswith(
+                b'event: news\ndata: "h\\u00e9"\nid: ')
+        assert "EventSource" in requests.get(url, timeout=10).text
+
+
+@pytest.mark.parametrize("name", ["answer_flask.py"] + ["answer_fastapi.py"] * (not six.PY2))
+def test_answer(start, name):
+    words = "".join(["event: word\ndata: %s\n\n" % word for word in "This takes its time".split()])
+    process, url = start(name)
+    with process, Client(url + "answer") as client:
+        assert client.rest().decode("ascii") == (
+            "retry: 2000\n\n" + words + "event: done\ndata: \n\n")
