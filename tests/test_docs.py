@@ -3,13 +3,15 @@
 from __future__ import unicode_literals
 
 import doctest
+import json
 import os
 import re
 
 import pytest
+from docutils import nodes
 
 import sse
-from docs import blocks, DOCUMENTS, read, README, ROOT, session
+from docs import blocks, DOCUMENTS, found, read, README, ROOT, session
 
 
 def names(paths):
@@ -54,3 +56,21 @@ def test_ci_calls_the_test_command():
     assert command in [block.text for block in blocks(README)]
     if os.path.exists(os.path.join(ROOT, ".ci", "run")):     # not in the sdist
         assert "\n" + command in read(".ci", "run")
+
+
+def test_the_clients_depart_as_the_table_says():
+    departures = {}
+    for row in json.loads(read("tests", "integration", "python3", "readers", "departures.json")):
+        departures.setdefault(row["reader"], set()).add(row["why"])
+    said, words = {}, set()
+    for table in found("docs/wire.rst", nodes.table):
+        rows = [[cell.astext() for cell in row.children] for row in
+                (getattr(table, "findall", None) or table.traverse)(nodes.row)]
+        if rows[0][0] == "Client":
+            for row in rows[1:]:
+                reasons = set(re.findall(r"[\w-]+", row[2])) - {"below"}
+                said.update({row[0].split()[0]: reasons} if reasons else {})
+        elif rows[0][0] == "bom":
+            words.update(row[0] for row in rows)
+    assert said == departures
+    assert words == set().union(*departures.values())
