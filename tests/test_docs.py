@@ -74,3 +74,12 @@ def test_the_clients_depart_as_the_table_says():
             words.update(row[0] for row in rows)
     assert said == departures
     assert words == set().union(*departures.values())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=names(DOCUMENTS))
+def test_links_to_files(document):
+    folder = os.path.dirname(os.path.join(ROOT, document))
+    paths = [link["refuri"] for link in found(document, nodes.reference) if "refuri" in link]
+    paths += [image["uri"] for image in found(document, nodes.image)]
+    for path in paths:
+        assert re.match("https?://", path) or os.path.exists(os.path.join(folder, path)), path
