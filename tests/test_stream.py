@@ -225,6 +225,15 @@ def test_a_pending_id_is_sent_in_place_of_the_comment():
 # something.
 
 
+class Watched(collections.deque):
+    """Older Pythons do not ask __len__ whether a deque is empty."""
+
+    def __bool__(self):
+        return len(self) > 0
+
+    __nonzero__ = __bool__
+
+
 class Acting(collections.deque):
     """A buffer with which something happens just before or after a writer appends."""
 
@@ -262,7 +271,7 @@ def test_what_is_added_while_the_stream_looks_is_not_left_lying():
     assert next(stream) == COMMENT
     calls = []
 
-    class Buffer(collections.deque):
+    class Buffer(Watched):
         def __len__(self):
             # Just when the stream has found nothing.
             length = collections.deque.__len__(self)
@@ -286,7 +295,7 @@ def test_what_is_added_just_before_close_is_sent(moment):
     stream = sse.stream(keepalive=None)
     assert next(stream) == COMMENT
 
-    class Buffer(collections.deque):
+    class Buffer(Watched):
         def close(self):
             sse.add_message("late", "x")
             sse.close()
@@ -335,7 +344,7 @@ def test_an_id_set_while_the_stream_takes_does_not_overtake():
         sse = Sse(default_retry=None)
         steps = []
 
-        class Buffer(collections.deque):
+        class Buffer(Watched):
             def step(self):
                 # Just when the reader has found the end: one more message, and then an id.
                 if not steps:
