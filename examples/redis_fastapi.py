@@ -1,0 +1,28 @@
+"""FastAPI, two workers: uvicorn --workers 2 --timeout-graceful-shutdown=5 redis_fastapi:app"""
+
+import asyncio
+import os
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import StreamingResponse
+from redis_channel import NotConfirmed, RedisChannel
+from sse import HEADERS
+
+app = FastAPI()
+url = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+channel = RedisChannel(url, "news", history=1000)
+
+
+@app.get("/events")
+async def events(request: Request):
+    sse = await asyncio.to_thread(channel.open, request)    # it may wait for Redis
+    return StreamingResponse(sse.astream(), headers=dict(HEADERS))
+
+
+@app.post("/add", status_code=204)
+async def add(request: Request):
+    text = (await request.body()).decode("utf-8", "replace")
+    try:
+        await asyncio.to_thread(channel.add_json, "news", text)
+    except NotConfirmed:
+        raise HTTPException(503, "Redis is unreachable: the event may not have been published")

@@ -1,0 +1,278 @@
+"""What docs/ says of servers, against the tables of the tests; its examples, as one runs them."""
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+
+import pytest
+import requests
+from docs import blocks, found, ROOT
+from docutils import nodes
+from loopback import Client, environment, EXAMPLES, free_port, python, running, wait_for
+
+import asgi_rows
+import test_frameworks
+import test_servers
+import test_stopping
+from framework_checks import documented, FOLDER
+
+FRAMEWORKS = os.path.join(ROOT, "docs", "frameworks.rst")
+DEPLOYMENT = os.path.join(ROOT, "docs", "deployment.rst")
+
+
+def table(document, heading):
+    """The rows of the table whose first cells have these texts."""
+    for node in found(document, nodes.table):
+        rows = [[" ".join(entry.astext().split()) for entry in row.findall(nodes.entry)]
+                for row in node.findall(nodes.row)]
+        if rows[0][:len(heading)] == heading:
+            return rows[1:]
+    raise AssertionError("no such table in " + document)
+
+
+def test_when_a_disconnected_client_is_noticed():
+    shown = {}
+    for framework, servers, *cells in table(FRAMEWORKS, ["Framework", "Servers"]):
+        for server in servers.split("; "):
+            name = framework if server == "itself" else framework + ", " + server
+            shown[name] = cells
+    tested = {row.name: [row.waiting, row.blocked, row.failure]
+              for row in asgi_rows.ROWS + test_frameworks.ROWS}
+    assert shown == tested
+
+
+def test_servers_that_buffer():
+    buffering = {row.name.split(", ")[1] for row in asgi_rows.ROWS + test_frameworks.ROWS
+                 if row.buffers}
+    assert buffering == {"daphne", "waitress"}
+    with open(DEPLOYMENT) as file:
+        assert "daphne and waitress read ahead of the client into buffers" in file.read()
+
+
+def test_each_framework_is_shown():
+    shown = {block.path for block in blocks(FRAMEWORKS) if block.path}
+    assert shown >= {"examples/frameworks/" + name for name in os.listdir(FOLDER)
+                     if name.endswith(".py")}
+
+
+def test_servers_for_threads():
+    names = [row[0] for row in table(DEPLOYMENT, ["Server", "Streams at once"])]
+    assert sorted(names) == sorted(kind.name for kind in test_servers.KINDS
+                                   if kind.name != "wsgiref.validate")
+
+
+def test_servers_for_an_event_loop():
+    names = [row[0] for row in table(DEPLOYMENT, ["Server", "What to know"])]
+    assert set(names) == {row.command.split()[0] for row in asgi_rows.ROWS} - {"python", "sanic"}
+
+
+WORDS = {"waiting": "waits", "cut off": "cut off", "ended": "ended"}
+
+
+def test_stopping_table():
+    shown = {}
+    for name, *cells, recipe in table(DEPLOYMENT, ["Server", "SIGINT, by default"]):
+        shown[name] = [cell.split(",")[0] for cell in cells]
+        assert bool(recipe) == bool(cells[-1])
+        assert not recipe or os.path.exists(os.path.join(EXAMPLES, "stopping", recipe))
+    tested = {row.name: 4 * [""] for row in test_stopping.DEFAULTS + test_stopping.RECIPES}
+    for column, rows in (0, test_stopping.DEFAULTS), (2, test_stopping.RECIPES):
+        for row in rows:
+            tested[row.name][column:column + 2] = [
+                WORDS[row.sigint.clients], WORDS[row.sigterm.clients]]
+    assert shown == tested
+
+
+def test_each_recipe_is_shown():
+    shown = {block.path for block in blocks(DEPLOYMENT) if block.path}
+    assert shown >= {"examples/stopping/" + name
+                     for name in os.listdir(os.path.join(EXAMPLES, "stopping"))
+                     if name.endswith(".py")}
+
+
+def test_commands_are_those_of_the_tests():
+    """A command in deployment.rst for a file of examples/frameworks has the options of its row."""
+    text = "".join(block.text for block in blocks(DEPLOYMENT) if block.language == "")
+    for program, application in ("waitress-serve", "flask_app"), ("uvicorn", "starlette_app"):
+        command, = re.findall("^%s .*$" % program, text, re.MULTILINE)
+        assert command == documented(application)
+
+
+def run(*command, **variables):
+    subprocess.run(python("-m", *command), check=True, timeout=60,
+                   cwd=os.path.join(EXAMPLES, "testing"),
+                   env=environment(PYTHONPATH=FOLDER, PYTHONDONTWRITEBYTECODE="1", **variables))
+
+
+@pytest.mark.parametrize("name", sorted(os.listdir(os.path.join(EXAMPLES, "testing"))))
+def test_tests_of_endpoints(name):
+    run("pytest", "-p", "no:cacheprovider", "--rootdir=.", name)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """The environment of a Django project that has the application `news`."""
+    (tmp_path / "settings.py").write_text(
+        'ALLOWED_HOSTS = ["127.0.0.1"]\nINSTALLED_APPS = ["news"]\n'
+        'ROOT_URLCONF = "news.urls"\nSECRET_KEY = "for tests"\n')
+    (tmp_path / "asgi.py").write_text(
+        "from django.core.asgi import get_asgi_application\n"
+        "application = get_asgi_application()\n")
+    return dict(DJANGO_SETTINGS_MODULE="settings", PYTHONDONTWRITEBYTECODE="1",
+                PYTHONPATH=os.pathsep.join([str(tmp_path), os.path.abspath(FOLDER)]))
+
+
+def receives(url):
+    """A client of /events gets what is posted to /add."""
+    with Client(url + "/events") as client:
+        client.read_until(b"\n\n")
+        assert requests.post(url + "/add", data="hello", timeout=10,
+                             headers={"Content-Type": "text/plain"}).status_code == 204
+        assert client.read_until(b"\n\n").startswith(b'event: news\ndata: "hello"\n')
+
+
+def test_django_project(project):
+    port = free_port()
+    command = python("-m", "uvicorn", "--port=%d" % port, "--timeout-graceful-shutdown=1",
+                     "asgi:application")
+    with running(command, port, env=environment(**project)):
+        receives("http://127.0.0.1:%d" % port)
+    subprocess.run(python("-m", "django", "test", "news"), check=True, timeout=60,
+                   env=environment(**project))
+
+
+def test_runserver_sends_nothing_of_astream(project):
+    port = free_port()
+    command = python("-m", "django", "runserver", "--noreload", str(port))
+    with running(command, port, env=environment(**project)), socket.socket() as sock:
+        sock.settimeout(2)
+        sock.connect(("127.0.0.1", port))
+        sock.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        with pytest.raises(socket.timeout):
+            sock.recv(1)
+
+
+# With a plain function beside it.
+THREADS = """
+import sys
+sys.path.insert(0, %r)
+import sse
+sse.Sse.astream = sse.Sse.stream
+from starlette_app import app
+from starlette.responses import Response
+from starlette.routing import Route
+app.router.routes.append(Route("/plain", lambda request: Response("x")))
+"""
+
+
+def test_stream_in_starlette_takes_its_threads(tmp_path):
+    (tmp_path / "threads.py").write_text(THREADS % os.path.abspath(FOLDER))
+    port = free_port()
+    command = python("-m", "uvicorn", "--port=%d" % port, "--timeout-graceful-shutdown=1",
+                     "threads:app")
+    url = "http://127.0.0.1:%d" % port
+    with running(command, port, cwd=str(tmp_path)), contextlib.ExitStack() as stack:
+        def answers():
+            with contextlib.suppress(requests.Timeout):
+                return requests.get(url + "/plain", timeout=2).text == "x"
+
+        for _ in range(39):
+            stack.enter_context(Client(url + "/events")).read_until(b"\n\n")
+        assert answers()
+        stack.enter_context(Client(url + "/events")).read_until(b"\n\n")
+        wait_for(lambda: not answers())
+
+
+FASTAPI = """
+from fastapi import Depends, FastAPI
+from fastapi.responses import StreamingResponse
+from sse import Channel, HEADERS
+
+app, channel, opened = FastAPI(), Channel(), []
+
+
+def session():
+    opened.append(1)
+    yield
+    opened.pop()
+
+
+@app.get("/request")
+async def request(session=Depends(session)):
+    return StreamingResponse(channel.open().astream(), headers=dict(HEADERS))
+
+
+@app.get("/function")
+async def function(session=Depends(session, scope="function")):
+    return StreamingResponse(channel.open().astream(), headers=dict(HEADERS))
+
+
+@app.get("/opened")
+async def number():
+    return len(opened)
+"""
+
+
+def test_dependencies_of_fastapi(tmp_path):
+    (tmp_path / "dependencies.py").write_text(FASTAPI)
+    port = free_port()
+    command = python("-m", "uvicorn", "--port=%d" % port, "--timeout-graceful-shutdown=1",
+                     "dependencies:app")
+    url = "http://127.0.0.1:%d" % port
+    with running(command, port, cwd=str(tmp_path)):
+        for path, opened in ("/request", 1), ("/function", 0):
+            with Client(url + path) as client:
+                client.read_until(b"\n\n")
+                assert requests.get(url + "/opened", timeout=10).json() == opened
+            wait_for(lambda: requests.get(url + "/opened", timeout=10).json() == 0)
+
+
+def test_teardown_of_flask():
+    flask = pytest.importorskip("flask")
+    import sse
+    app, channel, done = flask.Flask(__name__), sse.Channel(), []
+
+    @app.route("/")
+    def events():
+        return flask.Response(channel.open().stream(), headers=sse.HEADERS)
+
+    app.teardown_appcontext(done.append)
+    with contextlib.closing(app.test_client().get("/")):
+        assert done == [None] and len(channel.streams) == 1
+
+
+REDIS = {"redis_flask": ["-m", "gunicorn", "-w", "4", "--threads=100", "--graceful-timeout=1",
+                         "--no-control-socket", "--bind=127.0.0.1:{port}", "redis_flask:app"],
+         "redis_fastapi": ["-m", "uvicorn", "--workers", "2", "--timeout-graceful-shutdown=1",
+                           "--port={port}", "redis_fastapi:app"]}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    from redis_store import RedisServer
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("name", sorted(REDIS))
+def test_several_workers(name, store):
+    store.client.flushall()
+    port = free_port()
+    url = "http://127.0.0.1:%d" % port
+    command = python(*[part.format(port=port) for part in REDIS[name]])
+    with running(command, port, cwd=EXAMPLES, env=environment(REDIS_URL=store.url)), \
+            contextlib.ExitStack() as stack:
+        clients = []
+        while store.readers() < 2 or len(clients) < 8:
+            clients.append(stack.enter_context(Client(url + "/events")))
+            clients[-1].read_until(b"\n\n")
+            assert len(clients) < 200
+        receives(url)
+        for client in clients:
+            assert client.read_until(b"\n\n").startswith(b'event: news\ndata: "hello"\n')
+        with store.away():
+            assert requests.post(url + "/add", data="lost", timeout=20).status_code == 503
