@@ -1,7 +1,7 @@
 # -*- coding: utf-8 -*-
-"""What each encoder makes of difficult input, decoded as a client does: the README's table.
+"""What each encoder makes of difficult input, decoded as a client does.
 
-`python tools/features.py` prints it; with `--check README.rst` it fails unless the
+`python tools/features.py` prints it; with `--check docs/benchmarks.rst` it fails unless the
 table stands there.
 """
 
