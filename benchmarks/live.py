@@ -73,7 +73,8 @@ def process(arguments, port, **options):
                     sys.exit(output.read().decode())
             yield started
         finally:
-            os.killpg(started.pid, signal.SIGKILL)      # gunicorn has a child
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGKILL)      # gunicorn has a child
             started.wait()
 
 

@@ -33,7 +33,7 @@ ROWS = [row(name, application, buffers=True) for name, application in [
 ]
 
 
-@pytest.fixture(scope="module", params=ROWS, ids=[row.name for row in ROWS])
+@pytest.fixture(scope="module", params=ROWS, ids=[each.name for each in ROWS])
 def server(request):
     with serving(request.param, "harness", HERE) as server:
         yield server
