@@ -1,8 +1,8 @@
 # -*- coding: utf-8 -*-
 """The inputs that hypothesis makes, and how many of them are tried.
 
-The environment variable HYPOTHESIS_PROFILE says how many: "default", the same ones each time, or
-"long", other ones each time. `tools/fuzz.py` goes on for a given time.
+The environment variable HYPOTHESIS_PROFILE says how many: "default", the same ones each time;
+"short", a few of these; "long", other ones each time. `tools/fuzz.py` goes on for a given time.
 """
 
 from __future__ import unicode_literals
@@ -26,6 +26,9 @@ COMMON = dict(deadline=None, suppress_health_check=[
 # The last hypothesis for Python 2.7 takes several times as long.
 settings.register_profile("default", max_examples=30 if six.PY2 else 100,
                           stateful_step_count=50, derandomize=True, database=None, **COMMON)
+# Each change of tools/mutation is tried with them.
+settings.register_profile("short", max_examples=15, stateful_step_count=30, derandomize=True,
+                          database=None, **COMMON)
 settings.register_profile("long", max_examples=2000, stateful_step_count=60, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

@@ -1,156 +1,160 @@
 """What the tox env `mutation` runs: does a test fail for each small change of sse.py?
 
-cosmic-ray changes a copy of sse.py, one place at a time, and the core tests run against each.
+    run.py [--in Channel._run ...] [PYTHON ...]
+
+The changes are cosmic-ray's, one place at a time; with `--in` those of some functions only. A
+change of a function is tried in a fork of a process that has collected the tests: it runs those
+that came by the line, the quickest first, until one fails or hangs. Other changes, and what no
+test found so, are tried in a new process, and with each PYTHON that is given, as Python 2.7.
+
 Required are 95 of 100 changes found, and for each of the others an entry in equivalent.json
-that says why nobody can see it. With a path to a Python 2.7 that has what the tests need, what is
-not found is looked for there too. It takes half an hour.
+that says why nobody can see it.
 """
 
+import argparse
 import collections
-import glob
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
+
+import warm
 from naming import change
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 REQUIRED = 95
 
-# Those that take long come last; what stands nowhere here comes first, and tests/python3 too.
-SLOW = ["test_stream.py", "test_bound.py", "test_threads.py", "test_properties.py",
-        "test_machine.py"]
-SECONDS = 300       # after which a run hangs
-
-CONFIG = """
-[cosmic-ray]
-module-path = "sse.py"
-timeout = 900.0
-excluded-modules = []
-test-command = "%s %s --test %s"
-
-[cosmic-ray.distributor]
-name = "local"
+# They test no code, or only what stands in other files.
+LEFT_OUT = ["integration", "test_docs*.py", "test_surface.py", "test_spec_decoder.py"]
+# In a new process these run last, one after the other.
+SLOW = ["test_data.py", "test_object.py", "test_stream.py", "test_threads.py", "test_channel.py",
+        "test_properties.py", "test_machine.py"]
+SECONDS = 300       # after which a run in a new process hangs
 
 # Of the other operators, the two nearest: those that texts do not have fail at once, and
 # would only make the figure look better.
-[cosmic-ray.filters.operators-filter]
-exclude-operators = [
-    "core/ReplaceBinaryOperator_Add_(?!Sub$|Mul$).*",
-    "core/ReplaceBinaryOperator_Mod_(?!Add$|Mul$).*",
-    "core/ReplaceBinaryOperator_(Sub|Mul|Pow|FloorDiv)_(?!Add$|Sub$|Mul$).*",
-    "core/ReplaceBinaryOperator_(Bit).*_(?!BitOr$|BitAnd$).*",
-]
-"""
+EXCLUDED = re.compile("core/ReplaceBinaryOperator_(?:%s)" % "|".join([
+    "Add_(?!Sub$|Mul$).*", "Mod_(?!Add$|Mul$).*", "(Sub|Mul|Pow|FloorDiv)_(?!Add$|Sub$|Mul$).*",
+    "(Bit).*_(?!BitOr$|BitAnd$).*"]))
+
+Mutant = collections.namedtuple("Mutant", "line operator occurrence")
 
 
-def groups(python):
-    """The files of tests in the order in which they run, as two lists."""
-    names = [os.path.basename(path) for path in glob.glob(os.path.join("tests", "test_*.py"))]
-    quick = sorted(set(names) - set(SLOW))
-    if python == sys.executable and os.path.isdir(os.path.join("tests", "python3")):
-        quick.append("python3")
-    return quick, SLOW
+def mutants(source):
+    """All changes of `source`, in the order of its lines."""
+    nodes = list(ast_nodes(get_ast(source)))
+    found = []
+    for name in operator_names():
+        operator = get_operator(name)
+        if EXCLUDED.match(name) or operator.arguments():
+            continue
+        lines = [start[0] for node in nodes for start, _ in operator().mutation_positions(node)]
+        found += [Mutant(line, name, number) for number, line in enumerate(lines)]
+    return sorted(found)
 
 
-def test(pythons, output=subprocess.DEVNULL):
-    """Whether the tests pass, for the copy in the working directory."""
-    for python in pythons:
-        for names in groups(python):
-            command = [python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-            try:
-                code = subprocess.call(command + [os.path.join("tests", name) for name in names],
-                                       stdout=output, stderr=output, timeout=SECONDS)
-            except subprocess.TimeoutExpired:
-                code = 1
-            if code:
-                return False
+def changed(source, mutant):
+    return mutate_code(source, get_operator(mutant.operator)(), mutant.occurrence)
+
+
+def copy_to(folder):
+    """Copy what the tests need, and work there."""
+    shutil.copytree(os.path.join(ROOT, "tests"), os.path.join(folder, "tests"),
+                    ignore=shutil.ignore_patterns("__pycache__", *LEFT_OUT))
+    for name in "sse.py", "tox.ini":
+        shutil.copy(os.path.join(ROOT, name), folder)
+
+
+def passes(folder, python):
+    """Whether the tests pass in a new process."""
+    names = os.listdir(os.path.join(folder, "tests"))
+    for late in [False] + SLOW:
+        options = ["tests"] + ["--ignore=tests/" + name for name in SLOW]
+        if late:
+            options = ["tests/" + late]
+        command = [python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"] + options
+        try:
+            code = subprocess.call(command, cwd=folder, timeout=SECONDS,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        except subprocess.TimeoutExpired:
+            return False
+        if code and not (late and late not in names):
+            return False
     return True
 
 
-def prepare(folder, pythons):
-    """A copy of the project with a session of cosmic-ray."""
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(
-        ".*", "__pycache__", "node_modules", "build", "dist", "*.egg-info"))
-    with open(os.path.join(folder, "cosmic-ray.toml"), "w", encoding="utf-8") as file:
-        file.write(CONFIG % (sys.executable, os.path.abspath(__file__), " ".join(pythons)))
-    subprocess.run(["cosmic-ray", "init", "cosmic-ray.toml", "session.sqlite"],
-                   cwd=folder, check=True)
-    subprocess.run(["cr-filter-operators", "session.sqlite", "cosmic-ray.toml"],
-                   cwd=folder, check=True)
+def in_new_processes(source, todo, pythons, workers):
+    """Those of `todo` that no test finds in a new process of any of `pythons`."""
+    def try_some(part):
+        with tempfile.TemporaryDirectory() as folder:
+            copy_to(folder)
+            survivors = []
+            for mutant in todo[part::workers]:
+                with open(os.path.join(folder, "sse.py"), "w", encoding="utf-8") as file:
+                    file.write(changed(source, mutant))
+                if all(passes(folder, python) for python in pythons):
+                    survivors.append(mutant)
+            return survivors
+
+    with ThreadPoolExecutor(workers) as pool:
+        return sum(pool.map(try_some, range(workers)), [])
 
 
-def work(folder, part, parts):
-    """Every so many-th of the changes: their number, and those that no test found."""
-    # Here, as --test starts quicker without.
-    from cosmic_ray.mutating import mutate_code
-    from cosmic_ray.plugins import get_operator
-    from cosmic_ray.work_db import WorkDB, use_db
-    from cosmic_ray.work_item import WorkerOutcome, WorkResult
-
-    session = os.path.join(folder, "session.sqlite")
-    with use_db(session, WorkDB.Mode.open) as db:
-        for number, item in enumerate(list(db.pending_work_items)):
-            if number % parts != part:
-                db.set_result(item.job_id, WorkResult(worker_outcome=WorkerOutcome.SKIPPED))
-    subprocess.run(["cosmic-ray", "exec", "cosmic-ray.toml", "session.sqlite"],
-                   cwd=folder, check=True)
-    with use_db(session, WorkDB.Mode.open) as db:
-        results = {job: result for job, result in db.results
-                   if result.worker_outcome != WorkerOutcome.SKIPPED}
-        mutations = [item.mutations[0] for item in db.work_items
-                     if item.job_id in results and not results[item.job_id].is_killed]
-    with open(os.path.join(folder, "sse.py"), encoding="utf-8") as file:
+def main(functions, pythons, workers):
+    with open(os.path.join(ROOT, "sse.py"), encoding="utf-8") as file:
         source = file.read()
-    return len(results), [
-        change(source, mutate_code(
-            source, get_operator(mutation.operator_name)(**mutation.operator_args),
-            mutation.occurrence))
-        for mutation in mutations]
-
-
-def main(pythons):
     with open(os.path.join(HERE, "equivalent.json"), encoding="utf-8") as file:
         known = json.load(file)
     reasons = {(entry["in"], entry["was"], entry["is"]): entry["why"] for entry in known}
-    parts = os.cpu_count() or 1
-    with tempfile.TemporaryDirectory() as temporary:
-        folders = [os.path.join(temporary, str(part)) for part in range(parts)]
-        for folder in folders:
-            prepare(folder, pythons)
-        os.chdir(folders[0])
-        if not test(pythons, output=None):
-            sys.exit("the tests fail without any change")
-        with ThreadPoolExecutor(parts) as pool:
-            done = list(pool.map(work, folders, range(parts), [parts] * parts))
-        os.chdir(HERE)
 
-    total = sum(number for number, _ in done)
-    survivors = collections.Counter(name for _, names in done for name in names)
-    unexplained = 0
-    for name, count in sorted(survivors.items()):
+    chosen = mutants(source)
+    places = warm.places(source)
+    if functions:
+        chosen = [mutant for mutant in chosen if places[mutant.line][0] in functions]
+    print("%d changes" % len(chosen), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        copy_to(folder)
+        left = warm.run(folder, source, chosen, changed, workers)
+    names = {mutant: change(source, changed(source, mutant)) for mutant in left}
+    counts = collections.Counter(names.values())
+
+    def reason(mutant):
         # Of two places with one name, a reason is for the first only.
-        explained = name in reasons and count == 1
-        unexplained += not explained
-        print("%s:\n- %s\n+ %s\n  %s" % (
-            name + (reasons[name] if explained else "NOT FOUND BY ANY TEST",)))
-    for name in sorted(set(reasons) - set(survivors)):
-        print("no longer there, or found: %s: %s" % name[:2])
-    found = total - sum(survivors.values())
-    percent = 100.0 * found / total
+        return reasons.get(names[mutant]) if counts[names[mutant]] == 1 else None
+
+    todo = [mutant for mutant in left if reason(mutant) is None]
+    print("%d of them in new processes" % len(todo), flush=True)
+    missed = in_new_processes(source, todo, pythons, workers)
+    survivors = sorted(set(left) - set(todo) | set(missed))
+    for mutant in survivors:
+        print("%d: %s:\n- %s\n+ %s\n  %s" % (
+            (mutant.line,) + names[mutant] + (reason(mutant) or "NOT FOUND BY ANY TEST",)))
+    if not functions:
+        for name in sorted(set(reasons) - set(names[mutant] for mutant in survivors)):
+            print("no longer there, or found: %s: %s: %s" % name)
+    found = len(chosen) - len(survivors)
+    percent = 100.0 * found / len(chosen)
     print("%d of %d changes found: %.1f %%; %d of the others not explained"
-          % (found, total, percent, unexplained))
-    return 1 if percent < REQUIRED or unexplained else 0
+          % (found, len(chosen), percent, len(missed)))
+    return 1 if percent < REQUIRED or missed else 0
 
 
 if __name__ == "__main__":
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    os.environ["HYPOTHESIS_PROFILE"] = "short"
     os.environ.pop("PYTHONPATH", None)
-    if sys.argv[1:2] == ["--test"]:
-        sys.exit(0 if test(sys.argv[2:]) else 1)
-    sys.exit(main([sys.executable] + sys.argv[1:]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--in", dest="functions", nargs="+", metavar="FUNCTION")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("pythons", nargs="*", metavar="PYTHON")
+    arguments = parser.parse_args()
+    sys.exit(main(arguments.functions, [sys.executable] + arguments.pythons, arguments.workers))
