@@ -82,4 +82,13 @@ def test_links_to_files(document):
     paths = [link["refuri"] for link in found(document, nodes.reference) if "refuri" in link]
     paths += [image["uri"] for image in found(document, nodes.image)]
     for path in paths:
-        assert re.match("https?://", path) or os.path.exists(os.path.join(folder, path)), path
+        if re.match("https?://", path):
+            continue
+        path, _, section = path.partition("#")
+        path = os.path.join(folder, path) if path else os.path.join(ROOT, document)
+        assert os.path.exists(path), path
+        if section:
+            headings = [title.astext() for title in found(path, nodes.title)]
+            # As docutils and the usual hosts name them.
+            assert section in [re.sub("[^a-z0-9]+", "-", heading.lower()).strip("-")
+                               for heading in headings], section
