@@ -1,4 +1,4 @@
-"""The three browser engines, each started once and when a test first asks for it."""
+"""What several files here ask for: the three browser engines, each started once, and a Redis."""
 
 import contextlib
 
@@ -25,3 +25,13 @@ def browser(request, engines):
     browser = engines(request.param)
     yield browser
     browser.open("about:blank")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A `redis_store.RedisServer` that runs."""
+    from redis_store import RedisServer
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()

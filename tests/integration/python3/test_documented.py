@@ -249,15 +249,6 @@ REDIS = {"redis_flask": ["-m", "gunicorn", "-w", "4", "--threads=100", "--gracef
                            "--port={port}", "redis_fastapi:app"]}
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    from redis_store import RedisServer
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.mark.parametrize("name", sorted(REDIS))
 def test_several_workers(name, store):
     store.client.flushall()

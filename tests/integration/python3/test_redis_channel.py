@@ -8,21 +8,13 @@ import threading
 
 from loopback import environment, EXAMPLES, python, wait_for
 import pytest
-from redis_store import RedisServer, Wire
+from redis_store import Wire
 
 from redis_channel import NotConfirmed, RedisChannel
 from sse import Closed
 
 numbers = itertools.count()
 RESET = "reset", ""
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import time
 import pytest
 import requests
 from loopback import environment, EXAMPLES, free_port, python, running, wait_for
-from redis_store import RedisServer, Wire
+from redis_store import Wire
 
 pytest.importorskip("gunicorn")
 pytest.importorskip("gevent")
@@ -35,14 +35,6 @@ def command(kind, port, workers):
     return python("-m", "gunicorn", "-b", "127.0.0.1:%d" % port, "--graceful-timeout", "1",
                   "--chdir", EXAMPLES, "--no-control-socket", "-k", kind, "-w", str(workers),
                   "redis_feed:application", *more)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.stop()
 
 
 class Feed(object):
