@@ -1072,10 +1072,10 @@ class Channel(_Adding):
     # other: so all streams, and the history, have one order. `_inside` has the threads that are
     # in a call. Locks are taken channel first, then stream.
     #
-    # `_history` holds the last messages, oldest first, each with its id block; `_count` is the
-    # number of the newest, counted from 1. `_places` has the number of each by its id
-    # block (of two alike the first counts), and that of `_base`: the id block of the message
-    # discarded last, which all of the history follows. `_newest` is that of the newest message.
+    # `_history` holds the last messages, oldest first, each with its number and its id block;
+    # `_count` is the number of the newest, `_newest` its id block. `_places` has the number of
+    # each by its id block (of two alike the first counts), and that of `_base`: the id block of
+    # the message discarded last, which all of the history follows.
     #
     # `_epoch` begins the channel's own ids in the process `_pid`. `_reset` begins the block that
     # tells a client that its id is not known.
@@ -1133,9 +1133,11 @@ class Channel(_Adding):
     def _own_id(self, number):
         return _id_block("%s-%d" % (self._epoch, number))
 
-    def _send(self, block):
+    def _publish(self, block, id_block):
         streams = self.streams
         try:
+            if self._size and id_block is not None:
+                block = self._keep(block, id_block)
             while streams:
                 try:
                     streams[-1]._add(block)
@@ -1147,20 +1149,21 @@ class Channel(_Adding):
             for sse in streams:
                 sse.close()
 
-    def _publish(self, block, id_block):
+    def _keep(self, block, id_block):
+        """Add a message to the history; its block, with its id."""
         self._renew()
+        self._count += 1
         if not id_block:
-            id_block = self._own_id(self._count + 1)
+            id_block = self._own_id(self._count)
             block = block[:-1] + id_block
         if len(self._history) == self._size:
-            del self._places[self._base]
-            self._base = self._history.popleft()[1]
-            self._places[self._base] = self._count + 1 - self._size
-        self._newest = id_block
-        self._history.append((block, id_block))
-        self._count += 1
+            self._places.pop(self._base, None)
+            number, _, self._base = self._history.popleft()
+            self._places[self._base] = number
+        self._history.append((self._count, block, id_block))
         self._places.setdefault(id_block, self._count)
-        self._send(block)
+        self._newest = id_block
+        return block
 
     def _missed(self, last_id):
         """The blocks that a client with this last event ID missed."""
@@ -1172,10 +1175,10 @@ class Channel(_Adding):
         if place is None:
             # With the id before the history: a client cut off here is not told again.
             blocks.append(self._reset + self._base)
-            place = self._count - len(self._history)
+            place = 0
         # From the end: the cost does not depend on how long the history is.
-        missed = itertools.islice(reversed(self._history), self._count - place)
-        return blocks + [block for block, _ in missed][::-1]
+        missed = itertools.takewhile(lambda kept: kept[0] > place, reversed(self._history))
+        return blocks + [block for _, block, _ in missed][::-1]
 
     def _join(self, sse, last_id):
         blocks = []
@@ -1199,16 +1202,12 @@ class Channel(_Adding):
     def _add(self, block, id_block=None):
         if self._closed:
             raise Closed(_CLOSED)
-        is_kept = id_block is not None and self._size
-        if is_kept and id_block == _RESET_ID:
+        if self._size and id_block == _RESET_ID:
             raise ValueError("id must not be empty in a channel with a history")
-        size = len(block) + (_MAX_OWN_ID if is_kept and not id_block else 0)
+        size = len(block) + (_MAX_OWN_ID if self._size and id_block == b"" else 0)
         if self._max_pending is not None and size > self._max_pending:
             raise BufferError(_TOO_MANY % (size, self._max_pending))
-        if is_kept:
-            self._run(self._publish, block, id_block)
-        else:
-            self._run(self._send, block)
+        self._run(self._publish, block, id_block)
 
     def open(self, request=None):
         """A new `Sse`, which begins with what its client missed, and gets whatever is added.

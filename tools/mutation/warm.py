@@ -183,7 +183,7 @@ def run(folder, source, mutants, changed, workers):
     os.chdir(folder)
     sys.path.insert(0, folder)
     code = pytest.main(["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:faulthandler",
-                 "--capture=sys", "-o", "addopts=", "tests"], plugins=[plugin])
+                        "--capture=sys", "-o", "addopts=", "tests"], plugins=[plugin])
     if code:
         sys.exit("pytest ended with %s" % code)
     return plugin.survivors
