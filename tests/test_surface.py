@@ -131,16 +131,17 @@ def test_the_reference_has_the_signatures_of_the_code():
 
 
 def test_pydoc_has_the_signatures_of_the_reference():
+    reference = entries()
     for owner, cls in CLASSES.items():
         text = pydoc.plain(pydoc.render_doc(cls))
         shown = dict(re.findall(r"^[ |]+(\w+)\((.*)\)$", text, re.M))
         for name in methods(cls):
-            signature = entries().get("%s.%s" % (owner, name), entries().get(name))[0]
+            signature = reference.get("%s.%s" % (owner, name), reference.get(name))[0]
             if signature is not None:
                 assert written(shown[name]) == written(signature), name
         # Newer versions show it under the name of the class too, in one line.
         shown.setdefault(cls.__name__, shown.get("__init__"))
-        assert written(shown[cls.__name__]) == written(entries()[cls.__name__][0])
+        assert written(shown[cls.__name__]) == written(reference[cls.__name__][0])
 
 
 def test_pydoc_explains_each_name():
