@@ -2,6 +2,7 @@
 
 from __future__ import unicode_literals
 
+import collections
 import gc
 import random
 import signal
@@ -215,6 +216,7 @@ def test_a_stream_that_was_opened_and_never_used_leaves():
         channel.open()
     gc.collect()
     assert channel.streams == []
+    assert "0 streams" in repr(channel)     # nor is its weak reference left
 
 
 def test_it_leaves_without_waiting_for_the_lock():
@@ -352,6 +354,20 @@ def test_an_add_that_is_interrupted_closes_the_streams_that_did_not_get_it():
     for client in clients:
         assert client.closed or b"data: x" in client.data_to_send()
     assert b"data: x" in channel.open("0").data_to_send()
+
+
+def test_a_stream_that_is_interrupted_before_it_gets_a_block_is_closed():
+    channel = silent(history=5)
+    client = channel.open("0")
+
+    class Interrupted(Sse):
+        def _add(self, block):
+            raise KeyboardInterrupt
+
+    client.__class__ = Interrupted
+    with pytest.raises(KeyboardInterrupt):
+        channel.add_message(None, "x", event_id=1)
+    assert client.closed and channel.streams == []
 
 
 # -- One order ----------------------------------------------------------------------------
@@ -499,6 +515,64 @@ def test_a_call_returns_when_it_was_done_by_another_thread():
     assert client.data_to_send() == b"data: 1\n\ndata: 2\n\n"
 
 
+def test_a_call_returns_when_another_thread_has_done_it_and_not_before():
+    """Also if that one took it just before this one looked."""
+    channel = silent()
+    client = channel.open()
+    threads = Threads()
+    appended, taken, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    class Inbox(collections.deque):
+        def append(self, job):
+            collections.deque.append(self, job)
+            if threading.current_thread() in publishers[1:]:
+                appended.set()
+                assert taken.wait(FOREVER)
+
+    def start_the_second():
+        publishers.append(None)
+        publishers[1] = threads.start(publish_second)
+        assert appended.wait(FOREVER)
+
+    def publish_second():
+        publishers[1] = threading.current_thread()
+        channel.add_message(None, "2")
+
+    publishers = [None]
+    channel._inbox = Inbox()
+    middle = interrupted(channel, start_the_second, lambda: (taken.set(), go_on.wait(FOREVER)))
+    threads.start(channel.add_message, None, "1")
+    assert taken.wait(FOREVER)
+    publishers[1].join(0.05)
+    assert publishers[1].is_alive()
+    go_on.set()
+    threads.join()
+    assert client.data_to_send() == middle.data_to_send() == b"data: 1\n\ndata: 2\n\n"
+
+
+def test_a_signal_handler_that_publishes_just_when_the_lock_is_taken():
+    channel = silent()
+    client = channel.open()
+
+    class Lock(object):
+        taken = False
+
+        def __enter__(self):
+            assert not self.taken, "it would wait for ever"
+            self.taken = True
+            if not calls:
+                calls.append(1)
+                channel.add_message(None, "signal")
+
+        def __exit__(self, *args):
+            self.taken = False
+
+    calls = []
+    channel._lock = Lock()
+    channel.add_message(None, "x")
+    assert client.data_to_send() == b"data: x\n\ndata: signal\n\n"
+
+
 def test_an_error_in_the_middle_leaves_the_channel_usable():
     channel = silent()
 
@@ -538,7 +612,13 @@ def test_a_signal_handler_that_raises_does_not_silence_its_thread():
 
 def test_a_stream_that_is_opened_and_closed_in_the_middle_of_an_add():
     channel = silent()
-    client = interrupted(channel, lambda: channel.open().close())
+    opened = []
+
+    def open_and_close():
+        opened.append(channel.open())
+        opened[0].close()
+
+    client = interrupted(channel, open_and_close)
     channel.add_message(None, "x")
     assert channel.streams == [client]
 
