@@ -7,6 +7,7 @@ import gc
 import random
 import signal
 import threading
+import weakref
 
 import pytest
 
@@ -123,7 +124,8 @@ class Request(object):
 ], ids=["environ", "scope", "Flask", "Django", "Starlette", "aiohttp"])
 def test_head_leaves_nothing_open(request_of):
     channel = Channel(history=5)
-    assert channel.open(request_of("HEAD")).closed
+    head = channel.open(request_of("HEAD"))
+    assert head.closed and bytes(head) == b""
     assert channel.streams == []
     client = channel.open(request_of("GET"))
     assert not client.closed and channel.streams == [client]
@@ -232,6 +234,34 @@ def test_it_leaves_without_waiting_for_the_lock():
     assert channel.streams == []
 
 
+@pytest.mark.usefixtures("tiny_switch_interval")
+def test_streams_while_others_come_and_leave():
+    channel = silent()
+    stay = [channel.open() for _ in range(100)]
+    threads = Threads()
+
+    def come_and_leave():
+        for _ in range(2000):
+            channel.open().close()
+
+    thread = threads.start(come_and_leave)
+    while thread.is_alive():
+        assert channel.streams[:100] == stay
+    threads.join()
+    assert channel.streams == stay
+
+
+def test_an_open_stream_does_not_keep_its_channel():
+    """With all of its history."""
+    channel = silent(history=5)
+    client = channel.open()
+    reference = weakref.ref(channel)
+    del channel
+    gc.collect()
+    assert reference() is None
+    client.close()
+
+
 def test_streams_is_a_list_of_its_own():
     channel = silent()
     client = channel.open()
@@ -257,6 +287,14 @@ def test_close_ends_every_stream_with_what_is_pending():
     channel.close()
 
 
+def test_close_ends_a_stream_that_waits():
+    channel = silent()
+    reader = Reader(channel.open().stream(keepalive=None))
+    assert reader.get() == COMMENT
+    channel.close()
+    assert reader.get() is None
+
+
 @pytest.mark.parametrize("add, wire", ADDS)
 def test_adding_after_close(add, wire):
     channel = silent()
@@ -264,6 +302,17 @@ def test_adding_after_close(add, wire):
     with pytest.raises(Closed) as info:
         add(channel)
     assert isinstance(info.value, ValueError) and "closed" in str(info.value)
+
+
+@pytest.mark.parametrize("add", [
+    lambda channel: channel.add_message(None, "more than fits"),
+    lambda channel: channel.add_message(None, "x", event_id=""),
+])
+def test_after_close_all_else_that_is_wrong_is_of_no_interest(add):
+    channel = silent(history=1, max_pending=20)
+    channel.close()
+    with pytest.raises(Closed):
+        add(channel)
 
 
 def test_open_after_close_gives_a_closed_stream_with_what_was_missed():
@@ -413,11 +462,31 @@ def test_an_open_in_the_middle_of_an_add():
 
 def test_a_close_in_the_middle_of_an_add():
     channel = silent()
-    client = interrupted(channel, channel.close)
-    other = channel.open()
+    early = channel.open()
+    refused = []
+
+    def close():
+        channel.close()
+        assert channel.closed
+        with pytest.raises(Closed):
+            channel.add_message(None, "y")
+        refused.append(1)
+
+    middle = interrupted(channel, close)
+    late = channel.open()
     channel.add_message(None, "x")
-    assert client.data_to_send() == other.data_to_send() == b"data: x\n\n"
-    assert channel.closed and client.closed and other.closed
+    for client in early, middle, late:
+        assert client.closed and client.data_to_send() == b"data: x\n\n"
+    assert refused
+
+
+def test_an_open_in_the_middle_of_close():
+    channel = silent()
+    client = channel.open()
+    opened = []
+    client._wake = lambda: opened.append(channel.open())
+    channel.close()
+    assert opened[0].closed and channel.streams == []
 
 
 def test_a_generator_that_publishes_when_its_client_disconnects():

@@ -122,6 +122,7 @@ def test_last_event_id_in_headers_of_text(value, event_id):
              headers={"Last-Event-ID": "4"}), "2"),
     (Request(META=environ_of(b"3"), headers={"Last-Event-ID": "4"}), "3"),
     (Request(scope=None, headers={"Last-Event-ID": "4"}), "4"),
+    (Request(environ=5, META="x", headers={"Last-Event-ID": "4"}), "4"),
     # An event of AWS Lambda.
     ({"version": "2.0", "headers": {"last-event-id": "10"}}, "10"),
     (Raises(headers={"Last-Event-ID": "11"}), "11"),
