@@ -138,6 +138,21 @@ def test_closed_of_another_one_is_an_error():
     assert type(error) is Closed
 
 
+def test_another_error_than_closed_once_it_is_closed():
+    threads = queue.Queue()
+
+    def producer(sse):
+        threads.put(threading.current_thread())
+        sse.close()
+        raise ArithmeticError
+
+    stream = Sse(None).stream(producer=producer)
+    assert next(stream) == COMMENT
+    threads.get(timeout=FOREVER).join(FOREVER)
+    with pytest.raises(ArithmeticError):
+        list(stream)
+
+
 def generator(sse):
     sse.add_message(None, "never")
     yield
