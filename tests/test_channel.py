@@ -2,10 +2,12 @@
 
 from __future__ import unicode_literals
 
+import collections
 import gc
 import random
 import signal
 import threading
+import weakref
 
 import pytest
 
@@ -122,7 +124,8 @@ class Request(object):
 ], ids=["environ", "scope", "Flask", "Django", "Starlette", "aiohttp"])
 def test_head_leaves_nothing_open(request_of):
     channel = Channel(history=5)
-    assert channel.open(request_of("HEAD")).closed
+    head = channel.open(request_of("HEAD"))
+    assert head.closed and bytes(head) == b""
     assert channel.streams == []
     client = channel.open(request_of("GET"))
     assert not client.closed and channel.streams == [client]
@@ -215,6 +218,7 @@ def test_a_stream_that_was_opened_and_never_used_leaves():
         channel.open()
     gc.collect()
     assert channel.streams == []
+    assert "0 streams" in repr(channel)     # nor is its weak reference left
 
 
 def test_it_leaves_without_waiting_for_the_lock():
@@ -228,6 +232,34 @@ def test_it_leaves_without_waiting_for_the_lock():
         threads.start(stream.close)
         threads.join()
     assert channel.streams == []
+
+
+@pytest.mark.usefixtures("tiny_switch_interval")
+def test_streams_while_others_come_and_leave():
+    channel = silent()
+    stay = [channel.open() for _ in range(100)]
+    threads = Threads()
+
+    def come_and_leave():
+        for _ in range(2000):
+            channel.open().close()
+
+    thread = threads.start(come_and_leave)
+    while thread.is_alive():
+        assert channel.streams[:100] == stay
+    threads.join()
+    assert channel.streams == stay
+
+
+def test_an_open_stream_does_not_keep_its_channel():
+    """With all of its history."""
+    channel = silent(history=5)
+    client = channel.open()
+    reference = weakref.ref(channel)
+    del channel
+    gc.collect()
+    assert reference() is None
+    client.close()
 
 
 def test_streams_is_a_list_of_its_own():
@@ -255,6 +287,14 @@ def test_close_ends_every_stream_with_what_is_pending():
     channel.close()
 
 
+def test_close_ends_a_stream_that_waits():
+    channel = silent()
+    reader = Reader(channel.open().stream(keepalive=None))
+    assert reader.get() == COMMENT
+    channel.close()
+    assert reader.get() is None
+
+
 @pytest.mark.parametrize("add, wire", ADDS)
 def test_adding_after_close(add, wire):
     channel = silent()
@@ -262,6 +302,17 @@ def test_adding_after_close(add, wire):
     with pytest.raises(Closed) as info:
         add(channel)
     assert isinstance(info.value, ValueError) and "closed" in str(info.value)
+
+
+@pytest.mark.parametrize("add", [
+    lambda channel: channel.add_message(None, "more than fits"),
+    lambda channel: channel.add_message(None, "x", event_id=""),
+])
+def test_after_close_all_else_that_is_wrong_is_of_no_interest(add):
+    channel = silent(history=1, max_pending=20)
+    channel.close()
+    with pytest.raises(Closed):
+        add(channel)
 
 
 def test_open_after_close_gives_a_closed_stream_with_what_was_missed():
@@ -354,6 +405,20 @@ def test_an_add_that_is_interrupted_closes_the_streams_that_did_not_get_it():
     assert b"data: x" in channel.open("0").data_to_send()
 
 
+def test_a_stream_that_is_interrupted_before_it_gets_a_block_is_closed():
+    channel = silent(history=5)
+    client = channel.open("0")
+
+    class Interrupted(Sse):
+        def _add(self, block):
+            raise KeyboardInterrupt
+
+    client.__class__ = Interrupted
+    with pytest.raises(KeyboardInterrupt):
+        channel.add_message(None, "x", event_id=1)
+    assert client.closed and channel.streams == []
+
+
 # -- One order ----------------------------------------------------------------------------
 
 
@@ -397,11 +462,31 @@ def test_an_open_in_the_middle_of_an_add():
 
 def test_a_close_in_the_middle_of_an_add():
     channel = silent()
-    client = interrupted(channel, channel.close)
-    other = channel.open()
+    early = channel.open()
+    refused = []
+
+    def close():
+        channel.close()
+        assert channel.closed
+        with pytest.raises(Closed):
+            channel.add_message(None, "y")
+        refused.append(1)
+
+    middle = interrupted(channel, close)
+    late = channel.open()
     channel.add_message(None, "x")
-    assert client.data_to_send() == other.data_to_send() == b"data: x\n\n"
-    assert channel.closed and client.closed and other.closed
+    for client in early, middle, late:
+        assert client.closed and client.data_to_send() == b"data: x\n\n"
+    assert refused
+
+
+def test_an_open_in_the_middle_of_close():
+    channel = silent()
+    client = channel.open()
+    opened = []
+    client._wake = lambda: opened.append(channel.open())
+    channel.close()
+    assert opened[0].closed and channel.streams == []
 
 
 def test_a_generator_that_publishes_when_its_client_disconnects():
@@ -499,6 +584,64 @@ def test_a_call_returns_when_it_was_done_by_another_thread():
     assert client.data_to_send() == b"data: 1\n\ndata: 2\n\n"
 
 
+def test_a_call_returns_when_another_thread_has_done_it_and_not_before():
+    """Also if that one took it just before this one looked."""
+    channel = silent()
+    client = channel.open()
+    threads = Threads()
+    appended, taken, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    class Inbox(collections.deque):
+        def append(self, job):
+            collections.deque.append(self, job)
+            if threading.current_thread() in publishers[1:]:
+                appended.set()
+                assert taken.wait(FOREVER)
+
+    def start_the_second():
+        publishers.append(None)
+        publishers[1] = threads.start(publish_second)
+        assert appended.wait(FOREVER)
+
+    def publish_second():
+        publishers[1] = threading.current_thread()
+        channel.add_message(None, "2")
+
+    publishers = [None]
+    channel._inbox = Inbox()
+    middle = interrupted(channel, start_the_second, lambda: (taken.set(), go_on.wait(FOREVER)))
+    threads.start(channel.add_message, None, "1")
+    assert taken.wait(FOREVER)
+    publishers[1].join(0.05)
+    assert publishers[1].is_alive()
+    go_on.set()
+    threads.join()
+    assert client.data_to_send() == middle.data_to_send() == b"data: 1\n\ndata: 2\n\n"
+
+
+def test_a_signal_handler_that_publishes_just_when_the_lock_is_taken():
+    channel = silent()
+    client = channel.open()
+
+    class Lock(object):
+        taken = False
+
+        def __enter__(self):
+            assert not self.taken, "it would wait for ever"
+            self.taken = True
+            if not calls:
+                calls.append(1)
+                channel.add_message(None, "signal")
+
+        def __exit__(self, *args):
+            self.taken = False
+
+    calls = []
+    channel._lock = Lock()
+    channel.add_message(None, "x")
+    assert client.data_to_send() == b"data: x\n\ndata: signal\n\n"
+
+
 def test_an_error_in_the_middle_leaves_the_channel_usable():
     channel = silent()
 
@@ -538,7 +681,13 @@ def test_a_signal_handler_that_raises_does_not_silence_its_thread():
 
 def test_a_stream_that_is_opened_and_closed_in_the_middle_of_an_add():
     channel = silent()
-    client = interrupted(channel, lambda: channel.open().close())
+    opened = []
+
+    def open_and_close():
+        opened.append(channel.open())
+        opened[0].close()
+
+    client = interrupted(channel, open_and_close)
     channel.add_message(None, "x")
     assert channel.streams == [client]
 

@@ -178,6 +178,29 @@ def test_the_newest_id_is_always_known(history, ids):
         assert "reset" not in names
 
 
+def test_the_first_of_two_that_are_alike_counts_also_when_it_was_just_discarded():
+    channel = Channel(history=4, default_retry=None)
+    for number, event_id in enumerate("ABCADEAF"):
+        channel.add_message(None, "%d" % number, event_id=event_id)
+    assert received(channel, "A")[0] == messages(4, 5, 6, 7)
+
+
+def test_an_add_that_is_interrupted_before_its_message_is_kept():
+    channel = filled(5, 1)
+
+    class History(collections.deque):
+        def append(self, item):
+            channel._history = collections.deque(self)
+            raise KeyboardInterrupt
+
+    channel._history = History(channel._history)
+    with pytest.raises(KeyboardInterrupt):
+        channel.add_message(None, "lost", event_id="lost")
+    channel.add_message(None, "2", event_id=2)
+    assert received(channel, "1")[0] == messages(2)
+    assert received(channel, "2")[0] == messages()
+
+
 # -- The channel's own ids ----------------------------------------------------------------
 
 
@@ -240,6 +263,29 @@ if hasattr(os, "fork"):
         # What both kept is known to both; what only one has is not.
         assert (newest == parent) is (before > 0)
         assert received(channel, added)[0][0] == RESET[0]
+
+
+    @pytest.mark.parametrize("act", [
+        lambda channel: channel.newest_id,
+        lambda channel: channel.add_message(None, "x"),
+        lambda channel: received(channel, None)[1],
+    ], ids=["newest_id", "add", "open"])
+    def test_whatever_a_forked_worker_does_first(act):
+        channel = Channel(history=5, default_retry=None)
+        read_end, write_end = os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                newest = act(channel) or channel.open().data_to_send()[len("id: "):-2].decode()
+                os.write(write_end, newest.encode())
+            finally:
+                os._exit(0)
+        os.close(write_end)
+        os.waitpid(child, 0)
+        with os.fdopen(read_end, "rb") as pipe:
+            newest = pipe.read().decode()
+        assert re.match(r"[0-9a-f]{12}-[01]\Z", newest)
+        assert newest.split("-")[0] != channel.newest_id.split("-")[0]
 
 
 # -- What it costs ------------------------------------------------------------------------

@@ -122,10 +122,14 @@ def test_last_event_id_in_headers_of_text(value, event_id):
              headers={"Last-Event-ID": "4"}), "2"),
     (Request(META=environ_of(b"3"), headers={"Last-Event-ID": "4"}), "3"),
     (Request(scope=None, headers={"Last-Event-ID": "4"}), "4"),
+    (Request(environ=5, META="x", headers={"Last-Event-ID": "4"}), "4"),
     # An event of AWS Lambda.
     ({"version": "2.0", "headers": {"last-event-id": "10"}}, "10"),
     (Raises(headers={"Last-Event-ID": "11"}), "11"),
     # What a client sends does not change what it is taken for.
+    (Headers(("Request_Method", str("GET")), ("Last-Event-ID", "12")), "12"),
+    ({"REQUEST_METHOD": 5, "Last-Event-ID": "13"}, "13"),
+    ({"type": "http", "headers": [(b"\xff", b"x"), (b"last-event-id", b"14")]}, "14"),
     ({"method": "HEAD", "headers": "x", "Last-Event-ID": "5"}, "5"),
     ({"gunicorn.socket": "x", "wsgi.version": "x", "type": "http", "Last-Event-ID": "6"}, "6"),
     ({"HTTP_LAST_EVENT_ID": "forged", "Last-Event-ID": "7"}, "7"),

@@ -117,7 +117,7 @@ def test_an_error_that_would_look_like_a_complete_answer(error):
     sent, raised = read(sse, fails(error))
     assert sent.replace(COMMENT, b"") == b"data: part\n\n"
     assert type(raised) is RuntimeError and raised.__cause__ is error
-    assert type(error).__name__ in str(raised)
+    assert str(raised) == "producer raised " + type(error).__name__
 
 
 def test_closed_of_this_one_ends_it_quietly():
@@ -136,6 +136,21 @@ def test_closed_of_another_one_is_an_error():
     other.close()
     sent, error = read(Sse(None), lambda sse: other.add_message(None, "x"))
     assert type(error) is Closed
+
+
+def test_another_error_than_closed_once_it_is_closed():
+    threads = queue.Queue()
+
+    def producer(sse):
+        threads.put(threading.current_thread())
+        sse.close()
+        raise ArithmeticError
+
+    stream = Sse(None).stream(producer=producer)
+    assert next(stream) == COMMENT
+    threads.get(timeout=FOREVER).join(FOREVER)
+    with pytest.raises(ArithmeticError):
+        list(stream)
 
 
 def generator(sse):
@@ -158,7 +173,7 @@ def test_what_cannot_be_called(producer):
     sse = Sse()
     with pytest.raises(TypeError) as info:
         sse.stream(producer=producer)
-    assert "producer" in str(info.value) and type(producer).__name__ in str(info.value)
+    assert str(info.value) == "producer must be a function, not " + type(producer).__name__
     assert not sse.closed
     assert next(sse.stream()) == b"retry: 2000\n\n"
 

@@ -27,6 +27,16 @@ def test_one_chunk_for_all_that_is_pending():
                             b"event: b\ndata: 2\nid: 2\n\nid: 3\n\n")
 
 
+@pytest.mark.parametrize("size, chunks", [(65535, 1), (65536, 2), (65537, 2)])
+def test_a_chunk_ends_with_the_block_that_reaches_64_kib(size, chunks):
+    sse = Sse(None)
+    sse.add_message(None, "x" * (size - len("data: \n\n")))
+    sse.add_message(None, "next")
+    sse.close()
+    sent = list(sse.stream())
+    assert len(sent) == chunks and sent[-1].endswith(b"data: next\n\n")
+
+
 def test_what_is_added_comes_at_once_each_time():
     sse = Sse(default_retry=None)
     reader = Reader(sse.stream(keepalive=None))

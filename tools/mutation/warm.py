@@ -24,29 +24,29 @@ OUTSIDE = (None, ())
 
 
 def places(source):
-    """For each line, its outermost function and the lines of its statement, or `OUTSIDE`."""
+    """For each line, its outermost function and the lines of its statement, or `OUTSIDE`.
+
+    Of an assignment in the module or a class it is "Class=NAME" or "=NAME".
+    """
     found = collections.defaultdict(lambda: OUTSIDE)
 
-    def visit(node, path, function):
-        for child in ast.iter_child_nodes(node):
-            name = path
-            inner = function
-            if isinstance(child, (ast.ClassDef, ast.FunctionDef)):
-                name = path + [child.name]
-            if isinstance(child, ast.FunctionDef) and not function:
-                inner = ".".join(name)
+    def visit(statements, path, function):
+        for node in statements:
+            if isinstance(node, ast.ClassDef):
+                visit(node.body, path + [node.name], None)
+            elif isinstance(node, ast.FunctionDef) and not function:
                 # Decorators and defaults are not in its code.
-                visit(ast.Module(child.body, []), name, inner)
-                continue
-            if function and isinstance(child, (ast.stmt, ast.ExceptHandler)):
-                body = getattr(child, "body", None)
-                last = max(child.lineno, body[0].lineno - 1) if body else child.end_lineno
-                lines = range(child.lineno, last + 1)
-                for line in lines:
-                    found[line] = (function, lines)
-            visit(child, name, inner)
+                visit(node.body, path, ".".join(path + [node.name]))
+            elif function or isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                name = function or "%s=%s" % (".".join(path), node.targets[0].id)
+                body = getattr(node, "body", None)
+                last = max(node.lineno, body[0].lineno - 1) if body else node.end_lineno
+                lines = range(node.lineno, last + 1)
+                found.update((line, (name, lines)) for line in lines)
+                for field in "body", "orelse", "handlers", "finalbody":
+                    visit(getattr(node, field, []), path, function)
 
-    visit(ast.parse(source), [], None)
+    visit(ast.parse(source).body, [], None)
     return found
 
 
@@ -77,6 +77,21 @@ class Plugin(object):
         functions = [thing for thing in gc.get_objects() if isinstance(thing, types.FunctionType)
                      and thing.__code__.co_filename == self.path]
         self.functions = {function.__code__.co_qualname: function for function in functions}
+        # Of those that differ in their parameters, the first of each come before the second.
+        self.rank = []
+        seen = collections.Counter()
+        for item in session.items:
+            name = item.nodeid.split("[")[0]
+            self.rank.append(seen[name])
+            seen[name] += 1
+
+    def tests_for(self, name, lines):
+        """The tests that came by the lines, or of an assignment by a function with this name."""
+        if "=" in name:
+            attribute = name.split("=")[1]
+            lines = [line for line, (user, _) in self.places.items() if user in self.functions
+                     and attribute in self.functions[user].__code__.co_names]
+        return {test for line in lines for test in self.tests_of.get(str(line), ())}
 
     def pytest_runtestloop(self, session):
         # The collections of the tests are three times as quick without what is there already.
@@ -86,17 +101,24 @@ class Plugin(object):
             sys.exit("the tests fail without any change")
         with open(self.trace, encoding="utf-8") as file:
             self.seconds, self.tests_of = json.load(file)
-        where = places(self.source)
+        self.places = places(self.source)
+        self.finders = []       # tests that found a change, the last one first
         running = {}
         for number, mutant in enumerate(self.mutants):
-            name, lines = where[mutant.line]
-            tests = {test for line in lines for test in self.tests_of.get(str(line), ())}
-            if name not in self.functions or not tests:
+            name, lines = self.places[mutant.line]
+            tests = self.tests_for(name, lines) if name else ()
+            if not tests or "=" not in name and name not in self.functions:
                 self.leave(mutant)
                 continue
             while len(running) >= self.workers:
                 self.reap(running)
-            running[self.fork(lambda: self.attempt(session, mutant, name, tests))] = mutant
+            tests = sorted(tests, key=lambda test: (self.rank[test], self.seconds[test]))
+            first = [test for test in self.finders if test in tests]
+            tests = first + [test for test in tests if test not in first]
+            reader, writer = os.pipe()
+            child = self.fork(lambda: self.attempt(session, mutant, name, tests, writer))
+            os.close(writer)
+            running[child] = mutant, reader
             if number % 50 == 0:
                 os.write(2, ("%d of %d tried\n" % (number, len(self.mutants))).encode())
         while running:
@@ -119,9 +141,16 @@ class Plugin(object):
             os.killpg(child, signal.SIGKILL)    # what it started
         except ProcessLookupError:
             pass
-        mutant = running.pop(child)
+        mutant, reader = running.pop(child)
+        with os.fdopen(reader) as pipe:
+            tests = [int(line) for line in pipe]
         if status == 0:
             self.leave(mutant)
+        elif tests:
+            finder = tests[-1]
+            if finder in self.finders:
+                self.finders.remove(finder)
+            self.finders.insert(0, finder)
 
     def leave(self, mutant):
         self.survivors.append(mutant)
@@ -160,20 +189,35 @@ class Plugin(object):
         with open(self.trace, "w", encoding="utf-8") as file:
             json.dump((seconds, tests_of), file)
 
-    def attempt(self, session, mutant, name, tests):
-        """In a child: whether a test fails or hangs."""
+    def attempt(self, session, mutant, name, tests, writer):
+        """In a child: whether a test fails or hangs, the last one that it writes."""
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        code = compile(self.changed(self.source, mutant), self.path, "exec")
-        self.functions[name].__code__ = codes(code)[name]
-        tests = sorted(tests, key=self.seconds.__getitem__)
+        self.change(name, self.changed(self.source, mutant))
         with open(os.devnull, "w") as null:
             for test, following in zip(tests, tests[1:] + [None]):
+                os.write(writer, b"%d\n" % test)
                 faulthandler.dump_traceback_later(
                     SECONDS + TIMES * self.seconds[test], exit=True, file=null)
                 nextitem = None if following is None else session.items[following]
                 if self.run(session, session.items[test], nextitem):
                     return True
         return False
+
+    def change(self, name, source):
+        """Make the function, or what is assigned, in the module what it is in `source`."""
+        module = sys.modules["sse"]
+        if "=" not in name:
+            self.functions[name].__code__ = codes(compile(source, self.path, "exec"))[name]
+            return
+        path, attribute = name.split("=")
+        owner = ast.parse(source)
+        if path:
+            owner = [node for node in owner.body if getattr(node, "name", None) == path][0]
+            module = getattr(module, path)
+        value = [node.value for node in owner.body if isinstance(node, ast.Assign)
+                 and getattr(node.targets[0], "id", None) == attribute][0]
+        code = compile(ast.Expression(value), self.path, "eval")
+        setattr(module, attribute, eval(code, vars(sys.modules["sse"])))
 
 
 def run(folder, source, mutants, changed, workers):
