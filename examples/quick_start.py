@@ -2,7 +2,7 @@ from flask import Flask, Response, request
 from sse import Channel, HEADERS
 
 app = Flask(__name__)
-channel = Channel(history=100)      # to whom all events go; it keeps the last 100
+channel = Channel(history=100)      # sends to all clients; keeps the last 100 events
 
 
 @app.route("/")

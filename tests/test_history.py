@@ -236,6 +236,22 @@ def test_newest_id_then_open_misses_nothing():
     assert received(channel, newest)[0] == messages(1)
 
 
+@pytest.mark.parametrize("before", [0, 2])
+def test_another_process_id(before, monkeypatch):
+    channel = Channel(history=5, default_retry=None)
+    for number in range(before):
+        channel.add_message(None, "%d" % number)
+    newest = channel.newest_id
+    pid = os.getpid() + 1
+    monkeypatch.setattr(os, "getpid", lambda: pid)
+    # What was kept before the fork is known after it.
+    assert (channel.newest_id == newest) is (before > 0)
+    channel.add_message(None, "x")
+    assert channel.newest_id.split("-")[0] != newest.split("-")[0]
+    assert received(channel, newest)[0] == ([("message", "x")] if before else RESET + [
+        ("message", "x")])
+
+
 if hasattr(os, "fork"):
     @pytest.mark.parametrize("before", [0, 2])
     def test_workers_that_were_forked_have_ids_of_their_own(before):
@@ -263,7 +279,6 @@ if hasattr(os, "fork"):
         # What both kept is known to both; what only one has is not.
         assert (newest == parent) is (before > 0)
         assert received(channel, added)[0][0] == RESET[0]
-
 
     @pytest.mark.parametrize("act", [
         lambda channel: channel.newest_id,

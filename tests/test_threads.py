@@ -226,6 +226,16 @@ def test_two_that_see_the_same_pending_id(act):
     assert taken.count(b"id: 7\n") == 1 and taken.count(b"data: 1\n") == 1
 
 
+def test_a_pending_id_that_another_took_before_the_bound_refuses():
+    sse = Sse(default_retry=None, max_pending=40)
+    sse.set_event_id("7")
+    sse._pending_id = Meets(sse._pending_id)
+    sse._pending_id.add = lambda: sse.add_message(None, "1")
+    with pytest.raises(BufferError):
+        sse.add_message(None, "x" * 30)
+    assert sse.data_to_send() == b"data: 1\nid: 7\n\n"
+
+
 def test_an_interrupt_after_the_append_does_not_double_the_id():
     sse = Sse(default_retry=None)
     sse.set_event_id("7")

@@ -356,15 +356,41 @@ async def test_a_coroutine_that_is_closed_while_it_waits():
     assert sse.closed
 
 
-@pytest.mark.parametrize("error", [KeyError, KeyError("x")])
-async def test_what_is_thrown_into_a_wait_is_raised_there(error):
+@pytest.mark.parametrize("thrown", [
+    (KeyError,), (KeyError("x"),), (KeyError, KeyError("x"), None)])     # the last up to 3.11
+async def test_what_is_thrown_into_a_wait_is_raised_there(thrown):
     sse = new()
     chunk = (await begun(sse)).__anext__()
     chunk.send(None)
     with pytest.raises(KeyError) as caught:
-        chunk.throw(error)
-    assert isinstance(error, type) or caught.value is error
+        chunk.throw(*thrown)
+    assert thrown == (KeyError,) or caught.value in thrown
     assert sse.closed
+
+
+async def test_a_loop_that_cannot_be_called_is_the_writers_error(loop):
+    """Near the recursion limit, say: only a closed loop is nothing to the writer."""
+    sse = new()
+    stream = await begun(sse)
+    waker = sse._wake
+
+    class Loop:
+        def __getattr__(self, name):
+            return getattr(loop, name)
+
+        def call_soon_threadsafe(self, *args):
+            raise RecursionError
+
+    def add():
+        with pytest.raises(RecursionError):
+            sse.add_message("e", "1")
+
+    waker.loop = Loop()
+    in_thread(add)
+    waker.loop = loop
+    assert not sse.closed
+    in_thread(sse.add_message, "e", "2")
+    assert await stream.__anext__() == message(1) + message(2)
 
 
 @pytest.mark.parametrize("timeout", [0, 0.001])
