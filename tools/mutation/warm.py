@@ -74,6 +74,7 @@ class Plugin(object):
         self.survivors = []
 
     def pytest_collection_finish(self, session):
+        gc.unfreeze()       # else they are not among its objects
         functions = [thing for thing in gc.get_objects() if isinstance(thing, types.FunctionType)
                      and thing.__code__.co_filename == self.path]
         self.functions = {function.__code__.co_qualname: function for function in functions}
