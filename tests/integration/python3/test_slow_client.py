@@ -86,7 +86,8 @@ def test_gunicorn_gthread(tmp_path, line, threads):
 def test_werkzeug(tmp_path, line, held):
     with serving(tmp_path, FLASK, line) as (port, process):
         threads = psutil.Process(process.pid).num_threads
-        before = threads()
+        before = 1
+        wait_for(lambda: threads() == before)   # that of the first connection has ended
         with slow_clients(port):
             if held:
                 with pytest.raises(AssertionError):
