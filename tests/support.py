@@ -9,7 +9,7 @@ import pytest
 from six.moves import queue
 
 from spec_decoder import decode
-from sse import Sse
+from sse import Channel, Sse
 
 COMMENT = b": \n"
 FOREVER = 60
@@ -46,6 +46,11 @@ def refused(error, words=(), new=None):
     assert wire == b"event: before\ndata: x\n\nevent: after\ndata: y\nid: pending\n\n"
     assert decode(wire).events == [("before", "x", ""), ("after", "y", "pending")]
     assert bytes(sse) == b""
+
+
+def silent(**options):
+    """A channel whose streams begin with nothing."""
+    return Channel(default_retry=None, **options)
 
 
 def closed_stream(sse):

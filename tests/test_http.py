@@ -182,12 +182,3 @@ def test_the_wsgi_application(method):
     assert not sse.closed
     response.close()
     assert sse.closed
-
-
-def test_the_wsgi_application_to_head():
-    sse = Sse()
-    response = validator(sse)(environ("HEAD"), start_response)
-    assert list(response) == []
-    response.close()
-    assert start_response.called == ("200 OK", list(HEADERS))
-    assert sse.closed

@@ -1,5 +1,8 @@
 # -*- coding: utf-8 -*-
-"""Event, id and retry, text and numbers: which objects they may be, and what is sent of them."""
+"""Event, id and retry, text and numbers: which objects they may be.
+
+The values that are refused are in vectors/, a file for each field.
+"""
 
 from __future__ import unicode_literals
 
