@@ -77,7 +77,10 @@ async def test_each_chunk_comes_while_it_is_made():
 
 
 async def test_there_are_comments_while_it_is_silent():
-    stream = new().astream(0.001, producer=lambda sse: asyncio.Event().wait())
+    async def produce(sse):
+        await asyncio.Event().wait()
+
+    stream = new().astream(0.001, producer=produce)
     for _ in range(4):
         assert await stream.__anext__() == COMMENT
     await stream.aclose()
