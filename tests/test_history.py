@@ -314,9 +314,10 @@ def test_finding_a_place_costs_the_same_however_long_the_history_is(size):
     assert channel._history.looked_at <= 4
 
 
-def test_the_history_does_not_grow():
-    channel = filled(3, 1000)
-    assert len(channel._history) == 3 and len(channel._places) == 4
+@pytest.mark.parametrize("size", [3, 300])
+def test_the_history_does_not_grow(size):
+    channel = filled(size, 1000)
+    assert len(channel._history) == size and len(channel._places) == size + 1
 
 
 # -- The bound ----------------------------------------------------------------------------
