@@ -218,7 +218,7 @@ def test_a_stream_that_was_opened_and_never_used_leaves():
         channel.open()
     gc.collect()
     assert channel.streams == []
-    assert "0 streams" in repr(channel)     # nor is its weak reference left
+    assert ": 0 streams" in repr(channel)   # nor is its weak reference left
 
 
 def test_it_leaves_without_waiting_for_the_lock():
@@ -373,6 +373,9 @@ def test_the_id_of_the_channels_own_counts():
     with pytest.raises(BufferError):
         channel.add_message(None, "x" * 50)
     channel.add_message(None, "x" * 10)
+    assert not client.closed
+    client.flush()
+    channel.add_comment("x" * 57)       # has none
     assert not client.closed
 
 
