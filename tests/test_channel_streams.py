@@ -47,7 +47,7 @@ def test_a_stream_that_was_opened_and_never_used_leaves():
         channel.open()
     gc.collect()
     assert channel.streams == []
-    assert "0 streams" in repr(channel)     # nor is its weak reference left
+    assert ": 0 streams" in repr(channel)   # nor is its weak reference left
 
 
 def test_it_leaves_without_waiting_for_the_lock():

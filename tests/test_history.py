@@ -194,11 +194,31 @@ def test_an_add_that_is_interrupted_before_its_message_is_kept():
             raise KeyboardInterrupt
 
     channel._history = History(channel._history)
+    client = channel.open()
     with pytest.raises(KeyboardInterrupt):
         channel.add_message(None, "lost", event_id="lost")
+    assert client.closed
+    assert received(channel, channel.newest_id)[0] == messages()
+    assert received(channel, "lost")[0] == RESET + messages(1)
     channel.add_message(None, "2", event_id=2)
     assert received(channel, "1")[0] == messages(2)
     assert received(channel, "2")[0] == messages()
+
+
+def test_an_add_that_is_interrupted_when_it_discards_the_oldest():
+    channel = filled(2, 2)
+
+    class History(collections.deque):
+        def popleft(self):
+            channel._history = collections.deque(self)
+            raise KeyboardInterrupt
+
+    channel._history = History(channel._history)
+    with pytest.raises(KeyboardInterrupt):
+        channel.add_message(None, "lost", event_id="lost")
+    for number in 3, 4, 5:
+        channel.add_message(None, "%d" % number, event_id=number)
+    assert received(channel, "3")[0] == messages(4, 5)
 
 
 # -- The channel's own ids ----------------------------------------------------------------
@@ -329,9 +349,10 @@ def test_finding_a_place_costs_the_same_however_long_the_history_is(size):
     assert channel._history.looked_at <= 4
 
 
-def test_the_history_does_not_grow():
-    channel = filled(3, 1000)
-    assert len(channel._history) == 3 and len(channel._places) == 4
+@pytest.mark.parametrize("size", [3, 300])
+def test_the_history_does_not_grow(size):
+    channel = filled(size, 1000)
+    assert len(channel._history) == size and len(channel._places) == size + 1
 
 
 # -- The bound ----------------------------------------------------------------------------

@@ -53,3 +53,6 @@ def test_the_id_of_the_channels_own_counts():
         channel.add_message(None, "x" * 50)
     channel.add_message(None, "x" * 10)
     assert not client.closed
+    client.flush()
+    channel.add_comment("x" * 57)       # has none
+    assert not client.closed

@@ -513,6 +513,24 @@ async def test_a_second_task_that_is_cancelled_before_it_began_ends_both():
         await asyncio.wait_for(task, FOREVER)
 
 
+async def test_a_second_task_that_awaits_just_when_the_first_was_woken():
+    sse = new()
+    stream = await begun(sse)
+    task = await waiting(stream)
+    sse.add_message("e", "x")
+    with pytest.raises(RuntimeError, match="another task"):
+        stream.__anext__().send(None)
+    assert await task == message("x")
+
+
+async def test_a_chunk_that_is_awaited_again_is_the_next_one():
+    sse = new()
+    chunk = (await begun(sse)).__anext__()
+    for number in range(3):
+        sse.add_message("e", "%d" % number)
+        assert await chunk == message(number)
+
+
 async def test_two_tasks_that_await_the_same_chunk():
     sse = new()
     stream = await begun(sse)

@@ -36,6 +36,12 @@ async def test_a_comment_after_other_times_of_silence(keepalive, loop):
     assert task.result() == COMMENT
 
 
+async def test_a_comment_just_when_the_time_has_come(loop):
+    task = await waiting(await begun(Sse(None), 15))
+    await loop.advance(15)
+    assert task.result() == COMMENT
+
+
 async def test_no_comments_with_none(loop):
     task = await waiting(await begun(Sse(None), None))
     await loop.advance(10 ** 9)
@@ -100,6 +106,17 @@ async def test_one_timer_for_a_stream(loop):
         assert len(loop.pending_timers()) <= 1
     # One for each comment at most, and one that found that there was a chunk.
     assert loop.timers <= 12
+
+
+async def test_no_timer_after_a_producer_failed(loop):
+    async def produce(sse):
+        await asyncio.sleep(0)
+        raise KeyError("x")
+
+    stream = await begun(Sse(None), 15, producer=produce)
+    with pytest.raises(KeyError):
+        await stream.__anext__()
+    assert loop.pending_timers() == []
 
 
 def by_close(sse, stream, task):
@@ -193,6 +210,27 @@ async def test_close_wakes_a_loop_that_waits(close, call, loop):
     loop._selector.select = interrupted
     assert await ended(stream)
     assert loop._selector.select == select
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RecursionError, RuntimeError])
+def test_an_add_whose_call_of_the_loop_fails_silences_no_later_ones(error, loop):
+    """Of a closed loop it is nothing to the writer; of any other one it is his."""
+    sse = Sse(None)
+    stream = loop.run_until_complete(begun(sse))
+    task = loop.create_task(stream.__anext__())
+    loop.run_until_complete(turn())
+
+    def fail(*args):
+        del loop.call_soon_threadsafe
+        raise error
+
+    loop.call_soon_threadsafe = fail
+    with pytest.raises(error):
+        sse.add_message("e", "x")
+    assert not sse.closed
+    sse.add_message("e", "y")
+    loop.run_until_complete(turn())
+    assert task.result() == b"event: e\ndata: x\n\nevent: e\ndata: y\n\n"
 
 
 async def test_a_chunk_that_is_pending_takes_no_future(loop):

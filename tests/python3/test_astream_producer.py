@@ -369,7 +369,8 @@ async def test_a_failure_on_which_the_client_disconnects_is_reported(reports):
     assert not reports
     await stream.aclose()
     await turn()
-    assert [report["exception"] for report in reports] == [failure]
+    assert await ended(stream) and await ended(stream)
+    assert [report["exception"] for report in reports] == [failure]     # once
     reports.clear()
 
 
@@ -525,10 +526,11 @@ async def test_nothing_keeps_a_producer_that_is_done():
         pass
 
     kept = Kept()
-    reference = weakref.ref(kept)
+    references = [weakref.ref(kept)]
 
     async def produce(sse, kept=kept):
-        pass
+        current_task = getattr(asyncio, "current_task", None) or asyncio.Task.current_task
+        references.append(weakref.ref(current_task()))
 
     sse = new()
     async for _ in sse.astream(None, produce):
@@ -536,7 +538,26 @@ async def test_nothing_keeps_a_producer_that_is_done():
     await turn()
     del produce, kept
     collect()
-    assert reference() is None
+    assert [reference() for reference in references] == [None, None]
+
+
+def test_nothing_keeps_a_producer_whose_loop_was_closed(loop, reports):
+    tasks = []
+
+    async def produce(sse):
+        current_task = getattr(asyncio, "current_task", None) or asyncio.Task.current_task
+        tasks.append(weakref.ref(current_task()))
+        await asyncio.Event().wait()
+
+    stream = loop.run_until_complete(begun(new(), None, producer=produce))
+    loop.run_until_complete(turn())
+    loop.close()
+    stream.aclose()
+    del stream
+    collect()
+    reports.clear()     # a task that was pending reports itself when it is destroyed
+    collect()
+    assert tasks[0]() is None
 
 
 async def test_threads_may_add_beside_it():
