@@ -38,8 +38,8 @@ REQUIRED = 95
 # They test no code, or only what stands in other files.
 LEFT_OUT = ["integration", "test_docs*.py", "test_surface.py", "test_spec_decoder.py"]
 # In a new process these run last, one after the other.
-SLOW = ["test_data.py", "test_object.py", "test_stream.py", "test_threads.py", "test_channel.py",
-        "test_properties.py", "test_machine.py"]
+SLOW = ["test_data.py", "test_object.py", "test_stream.py", "test_threads.py", "test_storm.py",
+        "test_interrupted.py", "test_properties.py", "test_machine.py"]
 SECONDS = 300       # after which a run in a new process hangs
 
 # Of the other operators, the two nearest: those that texts do not have fail at once, and
