@@ -531,8 +531,8 @@ class Sse(_Adding):
     # of the list before it takes blocks: an id that is set later must not overtake them.
     _pending_id = ()
 
-    # The open streams of its channel, from which `_end` removes this one.
-    _streams = None
+    # A channel's function that removes this one from the open streams; `_end` calls it.
+    _leave = None
 
     def __init__(self, default_retry=2000, max_pending=None):
         limit = _limit(max_pending)
@@ -641,8 +641,8 @@ class Sse(_Adding):
     def _end(self):
         """Close it, and leave the channel. Takes no lock: this may run in a finalizer."""
         self._closed = True
-        if self._streams is not None:
-            self._streams.pop(weakref.ref(self), None)
+        if self._leave is not None:
+            self._leave()
 
     def close(self):
         """End the stream, which sends what is pending first. Nothing more can be added."""
@@ -1195,7 +1195,10 @@ class Channel(_Adding):
                 blocks = [b"".join(blocks)[:-1] + self._newest]
         sse._buffer.extend(blocks)
         streams = self._streams
-        streams[weakref.ref(sse, lambda ref: streams.pop(ref, None))] = True
+        ref = weakref.ref(sse, lambda ref: streams.pop(ref, None))
+        # By this very object: on Jython two references to one object are two keys.
+        sse._leave = functools.partial(streams.pop, ref, None)
+        streams[ref] = True
         if self._closed or sse.closed:      # or it was closed before this job ran
             sse._end()
 
@@ -1232,7 +1235,6 @@ class Channel(_Adding):
             # An asynchronous framework runs the iterator, and would keep it open.
             sse.close()
         else:
-            sse._streams = self._streams
             self._run(self._join, sse, last_id)
         return sse
 
