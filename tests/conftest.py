@@ -1,6 +1,5 @@
 """Which tests need a native interpreter; with SSE_NO_SKIPS, as in CI, a skip fails the run."""
 
-import gc
 import os
 import sys
 
@@ -41,15 +40,6 @@ def pytest_collection_modifyitems(items):
             functions += item.callspec.params.values()
         if any(is_native(function, set()) for function in functions):
             item.add_marker("native")
-
-
-def pytest_collection_finish():
-    """Many tests collect garbage: without all that was imported it takes a fifth of the time.
-
-    The last hypothesis for 3.7 and 3.8 looks for an object of its own among what is not frozen.
-    """
-    if sys.version_info >= (3, 9) and hasattr(gc, "freeze"):
-        gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)
