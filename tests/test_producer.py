@@ -195,7 +195,9 @@ def test_a_callable_object_that_is_false():
 def test_it_is_not_run_if_the_sse_is_closed():
     sse = Sse()
     sse.close()
-    assert read(sse, fails(ValueError())) == (b"retry: 2000\n\n", None)
+    begun = []
+    assert read(sse, begun.append) == (b"retry: 2000\n\n", None)
+    assert not begun
 
 
 def test_it_is_not_run_before_the_first_chunk():
@@ -223,7 +225,8 @@ def test_the_client_disconnects():
     assert ended.wait(FOREVER)
 
 
-def test_an_error_that_nobody_reads_is_printed(capsys, monkeypatch):
+@pytest.mark.parametrize("another_stream", [False, True])
+def test_an_error_that_nobody_reads_is_printed(another_stream, capsys, monkeypatch):
     """As that of any thread."""
     printed = threading.Event()
     if hasattr(threading, "excepthook"):
@@ -240,9 +243,12 @@ def test_an_error_that_nobody_reads_is_printed(capsys, monkeypatch):
         disconnected.wait(FOREVER)
         raise KeyError("nobody reads this")
 
-    stream = Sse().stream(producer=producer)
+    sse = Sse()
+    stream = sse.stream(producer=producer)
     next(stream)
     stream.close()
+    if another_stream:
+        stream = sse.stream()
     disconnected.set()
     threads.get(timeout=FOREVER).join(FOREVER)
     if caught is None:
@@ -252,24 +258,29 @@ def test_an_error_that_nobody_reads_is_printed(capsys, monkeypatch):
 
 
 class EndsMeanwhile(Sse):
-    """Its stream ends just when the producer has looked whether it is there."""
+    """Its stream ends just before or after the producer has looked whether it is there."""
 
     looked = None
 
     def __getattribute__(self, name):
-        value = super(EndsMeanwhile, self).__getattribute__(name)
+        get = super(EndsMeanwhile, self).__getattribute__
+        value = get(name)
         if name == "_wake" and threading.current_thread() is self.thread and not self.looked:
             self.looked = True
             self.close()
             self.ended.wait(FOREVER)
+            if self.moment == "before":
+                value = get(name)
         return value
 
 
-def test_an_error_just_when_the_stream_ends_is_not_lost(monkeypatch):
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_error_just_when_the_stream_ends_is_told_once(moment, monkeypatch):
     printed = []
     if hasattr(threading, "excepthook"):
         monkeypatch.setattr(threading, "excepthook", lambda args: printed.append(args.exc_value))
     sse = EndsMeanwhile(None)
+    sse.moment = moment
     sse.thread = None
     sse.ended = threading.Event()
 
@@ -281,7 +292,7 @@ def test_an_error_just_when_the_stream_ends_is_not_lost(monkeypatch):
     thread = sse.thread
     sse.ended.set()
     thread.join(FOREVER)
-    assert isinstance(error, KeyError) or printed
+    assert isinstance(error, KeyError) and not printed
 
 
 def test_an_error_after_close_is_not_waited_for():

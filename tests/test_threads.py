@@ -155,6 +155,37 @@ def test_a_snapshot_while_another_thread_changes_the_buffer(look):
     assert look(sse) == expected
 
 
+class SetMeanwhile(collections.deque):
+    """An id is set just when another thread looks at the buffer, or is refused."""
+
+    def __iter__(self):
+        blocks = list(super(SetMeanwhile, self).__iter__())
+        self.sse.set_event_id("new")
+        return iter(blocks)
+
+    def append(self, block):
+        self.sse.set_event_id("new")
+        raise BufferError
+
+
+def test_an_id_set_during_a_snapshot_is_not_in_it():
+    sse = Sse()
+    buffer = SetMeanwhile(sse._buffer)
+    buffer.sse = sse
+    sse._buffer = buffer
+    assert bytes(sse) == b"retry: 2000\n\n"
+
+
+def test_an_id_set_while_a_message_is_refused_replaces_that_of_the_message():
+    sse = Sse(default_retry=None)
+    sse.set_event_id("old")
+    sse._buffer = SetMeanwhile()
+    sse._buffer.sse = sse
+    with pytest.raises(BufferError):
+        sse.add_message("e", "x")
+    assert sse.data_to_send() == b"id: new\n\n"
+
+
 class Claimed(list):
     """Another reader takes the pending id just before this one does."""
 
