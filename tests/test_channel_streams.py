@@ -70,8 +70,9 @@ def test_streams_while_others_come_and_leave():
     threads = Threads()
 
     def come_and_leave():
-        for _ in range(2000):
-            channel.open().close()
+        for _ in range(500):
+            for client in [channel.open() for _ in range(10)]:
+                client.close()
 
     thread = threads.start(come_and_leave)
     while thread.is_alive():
