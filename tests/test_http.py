@@ -68,6 +68,12 @@ class MappingRequest(Request, dict):
     """A request that is a mapping of something else, as aiohttp's and Starlette's are."""
 
 
+def mapping_request(mapping, **attributes):
+    request = MappingRequest(**attributes)
+    request.update(mapping)
+    return request
+
+
 class Headers(object):
     """A mapping as frameworks have them: not a dict, its names in any case."""
 
@@ -126,6 +132,9 @@ def test_last_event_id_in_headers_of_text(value, event_id):
     # An event of AWS Lambda.
     ({"version": "2.0", "headers": {"last-event-id": "10"}}, "10"),
     (Raises(headers={"Last-Event-ID": "11"}), "11"),
+    ({"type": "http", "headers": [(b"last-event-id", b"15"), (b"accept", b"x")]}, "15"),
+    # What that is has an attribute, too.
+    (Request(environ=mapping_request(environ_of(b"16"), headers={"Last-Event-ID": "17"})), "16"),
     # What a client sends does not change what it is taken for.
     (Headers(("Request_Method", str("GET")), ("Last-Event-ID", "12")), "12"),
     ({"REQUEST_METHOD": 5, "Last-Event-ID": "13"}, "13"),
@@ -157,7 +166,7 @@ def test_not_a_request(sent):
     with pytest.raises(TypeError) as info:
         last_event_id(sent)
     message = str(info.value)
-    assert type(sent).__name__ in message
+    assert message.endswith("one of these, not " + type(sent).__name__)
     for word in ["WSGI environ", "ASGI scope", "headers", "request"]:
         assert word in message
 

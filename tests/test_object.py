@@ -200,3 +200,16 @@ if tracemalloc is not None and hasattr(sys, "getrefcount"):
 
         assert traced(Sse) <= 1024
         assert traced(streaming) < 4096
+
+    @pytest.mark.parametrize("count, size", [(20000, 5), (200, 100000)])
+    def test_event_names_do_not_fill_the_memory(count, size):
+        """They may come from users."""
+        sse = Sse(None)
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(count):
+            sse.add_message("%0*d" % (size, number), "x")
+            sse.flush()
+        kept = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        assert kept < 500000

@@ -295,6 +295,28 @@ def test_an_error_just_when_the_stream_ends_is_told_once(moment, monkeypatch):
     assert isinstance(error, KeyError) and not printed
 
 
+class FailsMeanwhile(Sse):
+    """Its producer fails just before its stream, which ends, removes the hook."""
+
+    def __delattr__(self, name):
+        self.ending.set()
+        self.thread.join(FOREVER)
+        super(FailsMeanwhile, self).__delattr__(name)
+
+
+def test_an_error_just_before_the_stream_removes_its_hook_is_raised():
+    sse = FailsMeanwhile(None)
+    sse.ending = threading.Event()
+
+    def producer(sse):
+        sse.thread = threading.current_thread()
+        sse.close()
+        sse.ending.wait(FOREVER)
+        raise KeyError("x")
+
+    assert type(read(sse, producer)[1]) is KeyError
+
+
 def test_an_error_after_close_is_not_waited_for():
     go_on = threading.Event()
     sse = Sse(None)

@@ -348,6 +348,60 @@ def test_a_stream_that_ended_leaves_no_hook():
         assert sse._wake is None and sse.closed
 
 
+def test_a_reader_takes_what_was_there_when_it_began():
+    """Or a writer that is as quick could keep it for ever."""
+    sse = Sse(default_retry=None)
+
+    class Buffer(collections.deque):
+        taken = 0
+
+        def popleft(self):
+            self.taken += 1
+            assert self.taken < 10
+            collections.deque.append(self, b"data: later\n\n")
+            return collections.deque.popleft(self)
+
+    sse._buffer = Buffer([b"data: 1\n\n", b"data: 2\n\n"])
+    assert sse.data_to_send() == b"data: 1\n\ndata: 2\n\n"
+
+
+class Claims(Sse):
+    """Another thread asks for a stream just when this one has seen that there is none."""
+
+    other = None
+    claims = False
+
+    def __getattribute__(self, name):
+        value = super(Claims, self).__getattribute__(name)
+        if name == "_wake" and self.claims:
+            self.claims = False
+            self.other = self.stream()
+        return value
+
+
+def test_two_that_ask_for_a_stream_at_once():
+    sse = Claims()
+    sse.claims = True
+    stream = sse.stream()
+    sse.claims = False
+    assert sse.other is None
+    stream.close()
+
+
+def test_a_stream_that_is_dropped_takes_no_lock(monkeypatch):
+    """A finalizer may run while its own thread is in `Event.set`."""
+    class Event(threading.Event().__class__):
+        def set(self):
+            raise AssertionError("it takes a lock")
+
+    monkeypatch.setattr(threading, "Event", Event)
+    sse = Sse()
+    stream = sse.stream()
+    next(stream)
+    stream.close()
+    assert sse.closed
+
+
 def test_an_id_set_while_the_stream_takes_does_not_overtake():
     """A reader gets hold of the pending id, and then takes blocks."""
     for take in (Sse.data_to_send, lambda sse: b"".join(line.encode() for line in sse)):
