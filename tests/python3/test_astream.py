@@ -372,7 +372,7 @@ async def test_a_loop_that_cannot_be_called_is_the_writers_error(loop):
     """Near the recursion limit, say: only a closed loop is nothing to the writer."""
     sse = new()
     stream = await begun(sse)
-    waker = sse._wake
+    waker = stream._waker
 
     class Loop:
         def __getattr__(self, name):
@@ -824,21 +824,30 @@ async def test_a_stream_reads_closed_then_looks(where):
     assert await ended(stream)
 
 
-async def test_a_stream_looks_at_the_pending_id_then_takes():
-    """An id that is set after a message must not overtake it."""
+@pytest.mark.parametrize("look", [1, 2, 3])
+@pytest.mark.parametrize("pending", [1, 2])
+async def test_an_id_set_while_a_stream_looks_does_not_overtake(pending, look):
+    """It looks whether anything is pending, whether it is one block, and for how much."""
     sse = new()
     sse._buffer = Buffer()
     stream = await begun(sse)
+    looks = iter(range(1, look))
 
     def write():
-        sse.add_message("e", "y")
-        sse.set_event_id("7")
+        if next(looks, None):
+            sse._buffer.after_len = write
+        else:
+            sse.add_message("e", "y")
+            sse.set_event_id("7")
 
-    sse.add_message("e", "x")
-    # Its first look at the length is whether anything is pending, its second for how much.
-    sse._buffer.after_len = lambda: setattr(sse._buffer, "after_len", write)
-    assert await stream.__anext__() == message("x")
-    assert await stream.__anext__() == message("y") + b"id: 7\n\n"
+    for _ in range(pending):
+        sse.add_message("e", "x")
+    sse._buffer.after_len = write
+    chunks = await stream.__anext__()
+    sse.close()
+    while not chunks.endswith(b"id: 7\n\n"):
+        chunks += await stream.__anext__()
+    assert chunks == pending * message("x") + message("y") + b"id: 7\n\n"
 
 
 @pytest.mark.parametrize("where", ["here", "thread"])
