@@ -402,6 +402,26 @@ def test_a_stream_that_is_dropped_takes_no_lock(monkeypatch):
     assert sse.closed
 
 
+def test_another_reader_takes_what_a_stream_has_seen():
+    """There is nothing left for the stream, which has not ended: it waits on."""
+    sse = Sse(default_retry=None)
+    taken = []
+
+    class Buffer(Watched):
+        def __len__(self):
+            length = collections.deque.__len__(self)
+            if length:
+                taken.append(self.popleft())
+            return length
+
+    chunks = sse.stream(keepalive=0.01)
+    assert next(chunks) == COMMENT
+    sse._buffer = Buffer()
+    sse.add_message("e", "x")
+    assert next(chunks) == COMMENT
+    assert taken == [b"event: e\ndata: x\n\n"]
+
+
 def test_an_id_set_while_the_stream_takes_does_not_overtake():
     """A reader gets hold of the pending id, and then takes blocks."""
     for take in (Sse.data_to_send, lambda sse: b"".join(line.encode() for line in sse)):
