@@ -402,8 +402,9 @@ def test_a_stream_that_is_dropped_takes_no_lock(monkeypatch):
     assert sse.closed
 
 
-def test_another_reader_takes_what_a_stream_has_seen():
-    """There is nothing left for the stream, which has not ended: it waits on."""
+@pytest.mark.parametrize("pending", [1, 2, 3])
+def test_another_reader_takes_what_a_stream_has_seen(pending):
+    """One block after each look. With nothing left the stream has not ended: it waits on."""
     sse = Sse(default_retry=None)
     taken = []
 
@@ -417,9 +418,10 @@ def test_another_reader_takes_what_a_stream_has_seen():
     chunks = sse.stream(keepalive=0.01)
     assert next(chunks) == COMMENT
     sse._buffer = Buffer()
-    sse.add_message("e", "x")
+    for _ in range(pending):
+        sse.add_message("e", "x")
     assert next(chunks) == COMMENT
-    assert taken == [b"event: e\ndata: x\n\n"]
+    assert taken == [b"event: e\ndata: x\n\n"] * pending
 
 
 def test_an_id_set_while_the_stream_takes_does_not_overtake():
