@@ -12,13 +12,24 @@ import pytest
 import six
 
 from spec_decoder import decode
-from sse import Sse
+from sse import Channel, Sse
 from support import refused
 
 try:
     import tracemalloc
 except ImportError:
     tracemalloc = None
+
+
+def calls(function, *arguments):
+    """How many functions it calls, itself too."""
+    kinds = []
+    sys.setprofile(lambda frame, kind, argument: kinds.append(kind))
+    try:
+        function(*arguments)
+    finally:
+        sys.setprofile(None)
+    return kinds.count("call")
 
 
 class Sub(Sse):
@@ -214,3 +225,19 @@ if tracemalloc is not None and hasattr(sys, "getrefcount"):
         kept = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()
         assert kept < 500000
+
+
+def test_an_event_name_is_checked_once(monkeypatch):
+    monkeypatch.setattr("sse._HEADS", {})
+    first, second = [calls(Sse(None).add_message, "e", "x") for _ in range(2)]
+    assert second < first
+
+
+@pytest.mark.parametrize("function, defaults", [
+    (Sse.__init__, (2000, None)),
+    (Sse.stream, (15, None)),
+    (Sse.astream, (15, None)),
+    (Channel.__init__, (0, 2000, 1048576, "reset")),
+])
+def test_the_defaults(function, defaults):
+    assert function.__defaults__ == defaults
