@@ -44,7 +44,7 @@ class Chain:
                 for paragraph in re.split(r"\n\s*\n", file.read()):
                     # No lists, tables and code; ends as a sentence does.
                     if re.fullmatch(r"[A-Z`](?!.*(==|--)).*\.", paragraph, re.DOTALL):
-                        self.learn(re.sub(r"[`*|]|_(?=\s)", "", paragraph))
+                        self.learn(re.sub(r"\s<[^>]*>`_+|[`*|]|_(?=\s)", "", paragraph))
 
     def learn(self, paragraph):
         for sentence in re.split(r"(?<=\.)\s+", paragraph):
