@@ -10,8 +10,9 @@ channel = Channel(history=1000)
 @app.route("/events")
 def events():
     # Or a client that no longer reads holds its thread until it disconnects.
-    connection = request.environ.get("gunicorn.socket") or request.environ["werkzeug.socket"]
-    connection.settimeout(60)
+    for name in "gunicorn.socket", "werkzeug.socket":
+        if name in request.environ:
+            request.environ[name].settimeout(60)
     return Response(channel.open(request).stream(), headers=HEADERS)
 
 

@@ -76,6 +76,19 @@ def test_the_clients_depart_as_the_table_says():
     assert words == set().union(*departures.values())
 
 
+def test_each_python_has_its_environments():
+    """The table names all that tox runs, but for the checks of the house."""
+    said = re.search(
+        r"Python +Environments +How\n=.*\n((?:.*\n)+?)=", read("docs", "api.rst"))
+    listed = re.search(r"(?m)^env_list =\n((?: .*\n)+)", read("tox.ini"))
+    house = {"coverage", "lint", "lint-py27", "types", "package", "bench"}
+    environments = set(re.findall(r"[\w-]+", listed.group(1))) - house
+    pattern = r"\b(?:py\d+|pypy3|wasm-\d+|compat|storms|integration(?:-py27)?)(?![\w-])"
+    assert set(re.findall(pattern, said.group(1))) == environments
+    versions = re.findall(r"Python :: (\d\.\d+)", read("setup.py"))
+    assert versions == ["2.7"] + ["3.%d" % minor for minor in range(6, 16)]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=names(DOCUMENTS))
 def test_links_to_files(document):
     folder = os.path.dirname(os.path.join(ROOT, document))

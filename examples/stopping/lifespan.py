@@ -3,10 +3,9 @@
 Without `lifespan` these servers wait until the last client has disconnected.
 """
 
-import asyncio
-import signal
 from contextlib import asynccontextmanager
 
+from signals import close_on_signals
 from sse import HEADERS, Channel
 from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
@@ -17,13 +16,8 @@ channel = Channel()
 
 @asynccontextmanager
 async def lifespan(app):
-    # Before the yield: what stands after it runs when the last response has ended.
-    loop = asyncio.get_running_loop()
-    for number in signal.SIGINT, signal.SIGTERM:
-        def handler(*args, before=signal.getsignal(number)):
-            loop.call_soon_threadsafe(channel.close)
-            before(*args)
-        signal.signal(number, handler)
+    # Before the yield: code after it runs only once all responses have ended.
+    close_on_signals(channel)
     yield
 
 

@@ -1,9 +1,7 @@
 """Quart: hypercorn -w 0 quart_app:app; or uvicorn, or quart --app quart_app run"""
 
-import asyncio
-import signal
-
 from quart import Quart, Response, request
+from signals import close_on_signals
 from sse import HEADERS, Channel
 
 app = Quart(__name__)
@@ -11,13 +9,8 @@ channel = Channel()
 
 
 @app.before_serving
-async def close_on_signals():
-    loop = asyncio.get_running_loop()
-    for number in signal.SIGINT, signal.SIGTERM:
-        def handler(*args, before=signal.getsignal(number)):
-            loop.call_soon_threadsafe(channel.close)
-            before(*args)
-        signal.signal(number, handler)
+async def before_serving():
+    close_on_signals(channel)
 
 
 @app.get("/events")

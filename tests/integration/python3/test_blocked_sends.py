@@ -1,6 +1,6 @@
 """Clients that stop reading: each holds a thread of the server until it disconnects, by default.
 
-With one line in the handler (examples/slow_client.py) it holds it for some seconds.
+With a timeout, which examples/slow_client.py sets, it holds it for some seconds.
 """
 
 import contextlib
@@ -14,19 +14,18 @@ import requests
 from loopback import EXAMPLES, free_port, python, running, wait_for
 
 SLOW = 5
-LINE = "    connection.settimeout(60)\n"
-SHORTER = LINE.replace("60", "1")
+SET = "settimeout(60)"
 GUNICORN = ["-m", "gunicorn", "--bind=127.0.0.1:{port}", "--no-control-socket",
             "--threads=%d" % (SLOW + 1), "--error-logfile=log", "slow_client:app"]
 FLASK = ["-m", "flask", "--app=slow_client", "run", "--port={port}"]
 
 
 @contextlib.contextmanager
-def serving(folder, command, line):
+def serving(folder, command, seconds):
     with open(os.path.join(EXAMPLES, "slow_client.py")) as source:
         text = source.read()
-    assert LINE in text
-    (folder / "slow_client.py").write_text(text.replace(LINE, line))
+    assert SET in text
+    (folder / "slow_client.py").write_text(text.replace(SET, "settimeout(%s)" % seconds))
     port = free_port()
     arguments = python(*[part.format(port=port) for part in command])
     with running(arguments, port, cwd=str(folder)) as process:
@@ -67,9 +66,9 @@ def answered(socks, seconds):
     return count
 
 
-@pytest.mark.parametrize("line, threads", [("", 1), (SHORTER, SLOW + 1)])
-def test_gunicorn_gthread(tmp_path, line, threads):
-    with serving(tmp_path, GUNICORN, line) as (port, _), slow_clients(port) as slow:
+@pytest.mark.parametrize("seconds, threads", [(None, 1), (1, SLOW + 1)])
+def test_gunicorn_gthread(tmp_path, seconds, threads):
+    with serving(tmp_path, GUNICORN, seconds) as (port, _), slow_clients(port) as slow:
         with contextlib.ExitStack() as stack:
             start = time.monotonic()
             socks = [stack.enter_context(client(port)) for _ in range(SLOW + 1)]
@@ -79,12 +78,12 @@ def test_gunicorn_gthread(tmp_path, line, threads):
             if threads == 1:
                 assert answered(socks[1:], 10) == SLOW
     log = (tmp_path / "log").read_text()
-    assert ("TimeoutError: timed out" in log) == bool(line)
+    assert ("TimeoutError: timed out" in log) == bool(seconds)
 
 
-@pytest.mark.parametrize("line, held", [("", SLOW), (SHORTER, 0)])
-def test_werkzeug(tmp_path, line, held):
-    with serving(tmp_path, FLASK, line) as (port, process):
+@pytest.mark.parametrize("seconds, held", [(None, SLOW), (1, 0)])
+def test_werkzeug(tmp_path, seconds, held):
+    with serving(tmp_path, FLASK, seconds) as (port, process):
         threads = psutil.Process(process.pid).num_threads
         before = 1
         wait_for(lambda: threads() == before)   # that of the first connection has ended
@@ -96,3 +95,10 @@ def test_werkzeug(tmp_path, line, held):
             else:
                 wait_for(lambda: threads() == before)
         wait_for(lambda: threads() == before)
+
+
+def test_waitress_has_no_such_socket(tmp_path):
+    command = ["-m", "waitress", "--listen=127.0.0.1:{port}", "slow_client:app"]
+    with serving(tmp_path, command, 1) as (port, _), client(port) as sock:
+        sock.settimeout(10)
+        assert sock.recv(20).startswith(b"HTTP/1.1 200")

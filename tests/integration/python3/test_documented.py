@@ -100,23 +100,30 @@ def test_commands_are_those_of_the_tests():
         assert command == documented(application)
 
 
-def run(*command, **variables):
-    subprocess.run(python("-m", *command), check=True, timeout=60,
-                   cwd=os.path.join(EXAMPLES, "testing"),
-                   env=environment(PYTHONPATH=FOLDER, PYTHONDONTWRITEBYTECODE="1", **variables))
-
-
-@pytest.mark.parametrize("name", sorted(os.listdir(os.path.join(EXAMPLES, "testing"))))
+@pytest.mark.parametrize("name", sorted(
+    name for name in os.listdir(os.path.join(EXAMPLES, "testing")) if name.endswith(".py")))
 def test_tests_of_endpoints(name):
-    run("pytest", "-p", "no:cacheprovider", "--rootdir=.", name)
+    path = "PYTHONPATH=examples:examples/frameworks"
+    with open(FRAMEWORKS) as file:
+        assert "``%s pytest examples/testing``" % path in file.read()
+    subprocess.run(
+        python("-m", "pytest", "-p", "no:cacheprovider", "--rootdir=examples",
+               "examples/testing/" + name),
+        check=True, timeout=60, cwd=ROOT,
+        env=environment(PYTHONPATH=path.partition("=")[2], PYTHONDONTWRITEBYTECODE="1"))
 
 
 @pytest.fixture
 def project(tmp_path):
     """The environment of a Django project that has the application `news`."""
     (tmp_path / "settings.py").write_text(
+        'import os\n'
         'ALLOWED_HOSTS = ["127.0.0.1"]\nINSTALLED_APPS = ["news"]\n'
-        'ROOT_URLCONF = "news.urls"\nSECRET_KEY = "for tests"\n')
+        'MIDDLEWARE = os.environ.get("MIDDLEWARE", "").split()\n'
+        'ROOT_URLCONF = "urls"\nSECRET_KEY = "for tests"\n')
+    (tmp_path / "urls.py").write_text(
+        "from django.urls import include, path\n"
+        'urlpatterns = [path("", include("news.urls"))]\n')
     (tmp_path / "asgi.py").write_text(
         "from django.core.asgi import get_asgi_application\n"
         "application = get_asgi_application()\n")
@@ -141,6 +148,15 @@ def test_django_project(project):
         receives("http://127.0.0.1:%d" % port)
     subprocess.run(python("-m", "django", "test", "news"), check=True, timeout=60,
                    env=environment(**project))
+
+
+def test_django_wants_its_csrf_token(project):
+    port = free_port()
+    command = python("-m", "uvicorn", "--port=%d" % port, "asgi:application")
+    project.update(MIDDLEWARE="django.middleware.csrf.CsrfViewMiddleware")
+    with running(command, port, env=environment(**project)):
+        url = "http://127.0.0.1:%d/add" % port
+        assert requests.post(url, data="hello", timeout=10).status_code == 403
 
 
 def test_runserver_sends_nothing_of_astream(project):
@@ -243,6 +259,24 @@ def test_teardown_of_flask():
         assert done == [None] and len(channel.streams) == 1
 
 
+def test_one_user(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import one_user
+    bodies = {}
+    assert one_user.app.test_client().get("/events").status_code == 401
+    for user in "Ann", "Bob":
+        client = one_user.app.test_client()
+        with client.session_transaction() as session:
+            session["user"] = user
+        response = client.get("/events")
+        one_user.notify("Ann", "hello")
+        assert client.post("/logout").status_code == 204
+        bodies[user] = response.data
+        assert client.get("/events").status_code == 401
+    assert b'event: note\ndata: "hello"\n' in bodies["Ann"]
+    assert b"hello" not in bodies["Bob"]
+
+
 REDIS = {"redis_flask": ["-m", "gunicorn", "-w", "4", "--threads=100", "--graceful-timeout=1",
                          "--no-control-socket", "--bind=127.0.0.1:{port}", "redis_flask:app"],
          "redis_fastapi": ["-m", "uvicorn", "--workers", "2", "--timeout-graceful-shutdown=1",
@@ -265,5 +299,9 @@ def test_several_workers(name, store):
         receives(url)
         for client in clients:
             assert client.read_until(b"\n\n").startswith(b'event: news\ndata: "hello"\n')
+        subprocess.run(python("redis_task.py", "from a task"), check=True, timeout=60,
+                       cwd=EXAMPLES, env=environment(REDIS_URL=store.url))
+        for client in clients:
+            assert b'data: "from a task"\n' in client.read_until(b"\n\n")
         with store.away():
             assert requests.post(url + "/add", data="lost", timeout=20).status_code == 503

@@ -44,7 +44,7 @@ DEFAULTS = [
     Row("uvicorn with a timeout", UVICORN + ["--lifespan=off", "--timeout-graceful-shutdown=1",
                                              "lifespan:app"], "", CUT, CUT),
     Row("uvicorn, Django", UVICORN + ["django_app:application"],
-        "    close_on_signals()\n", WAITS, WAITS),
+        "    close_on_signals(channel)\n", WAITS, WAITS),
     # Its child process ignores both signals, so that a lifespan does not help.
     Row("hypercorn", HYPERCORN + ["lifespan:app"], "", WAITS, WAITS),
     Row("hypercorn -w 0", HYPERCORN + ["-w", "0", "lifespan:app"], ", lifespan=lifespan",
@@ -56,7 +56,7 @@ DEFAULTS = [
         GRACEFUL_CUT, GRACEFUL_CUT),
     Row("gunicorn gevent", GEVENT + GRACEFUL + ["--config=/dev/null"], "", CUT, GRACEFUL_CUT),
     Row("gunicorn UvicornWorker", WORKER + GRACEFUL + ["django_app:application"],
-        "    close_on_signals()\n", GRACEFUL_CUT, GRACEFUL_CUT),
+        "    close_on_signals(channel)\n", GRACEFUL_CUT, GRACEFUL_CUT),
     Row("waitress", ["-m", "waitress", "--listen=127.0.0.1:{port}", "flask_app:app"], "",
         Outcome("cut off", 5, 10), CUT),
     Row("flask run", ["-m", "flask", "--app=flask_app", "run", "--port={port}"], "", CUT, CUT),
@@ -203,3 +203,14 @@ def test_reload_while_a_stream_is_open(tmp_path, without, reloads):
                 assert client.got == "waiting"
         finally:
             client.close()
+
+
+def test_the_lifespan_under_a_test_client(monkeypatch):
+    """It runs the application in another thread, which may not set signal handlers."""
+    testclient = pytest.importorskip("starlette.testclient")
+    monkeypatch.syspath_prepend(os.path.join(EXAMPLES, "stopping"))
+    before = signal.getsignal(signal.SIGTERM)
+    import lifespan
+    with testclient.TestClient(lifespan.app) as client:
+        assert client.head("/events").status_code == 200
+    assert signal.getsignal(signal.SIGTERM) is before
