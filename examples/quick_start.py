@@ -2,19 +2,19 @@ from flask import Flask, Response, request
 from sse import Channel, HEADERS
 
 app = Flask(__name__)
-channel = Channel(history=100)      # sends to all clients; keeps the last 100 events
+channel = Channel(history=100)      # keeps 100 events, for clients that reconnect
 
 
 @app.route("/")
 def page():
     return """<!DOCTYPE html>
 <title>Quick start</title>
-<button>Add</button>
-<p></p>
+<button>Add</button> <p></p>
 <script>
   const source = new EventSource("/events");
   source.addEventListener("news", event =>
     document.querySelector("p").append(JSON.parse(event.data), document.createElement("br")));
+  source.addEventListener("reset", () => document.querySelector("p").textContent = "");
   document.querySelector("button").onclick = () =>
     fetch("/add", {method: "POST", body: new Date().toLocaleTimeString()});
 </script>

@@ -22,10 +22,12 @@ def test_quick_start(start):
         assert "EventSource" in requests.get(url, timeout=10).text
 
 
-@pytest.mark.parametrize("name", ["answer_flask.py"] + ["answer_fastapi.py"] * (not six.PY2))
-def test_answer(start, name):
-    words = "".join(["event: word\ndata: %s\n\n" % word for word in "This takes its time".split()])
+@pytest.mark.parametrize("name, question, answer", [
+    ("answer_flask.py", "", "This takes its time"),
+] + [("answer_fastapi.py", "?question=Why", "You asked: Why")] * (not six.PY2))
+def test_answer(start, name, question, answer):
+    words = "".join(["event: word\ndata: %s\n\n" % word for word in answer.split()])
     process, url = start(name)
-    with process, Client(url + "answer") as client:
+    with process, Client(url + "answer" + question) as client:
         assert client.rest().decode("ascii") == (
             "retry: 2000\n\n" + words + "event: done\ndata: \n\n")
