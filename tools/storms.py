@@ -461,9 +461,10 @@ def main(names):
     print("%s %s" % (platform.python_implementation(), sys.version.split("\n")[0]))
     print("sse %s from %s" % (sse.__version__, sse.__file__))
     failed = 0
-    for name, storm in STORMS:
-        if names and not any(part in name for part in names):
-            continue
+    chosen = [(name, storm) for name, storm in STORMS
+              if not names or any(part in name for part in names)]
+    assert chosen, "no storm has such a name: %s" % names
+    for name, storm in chosen:
         began = time.time()
         try:
             result = "%s events" % storm()
