@@ -8,7 +8,7 @@ app = Flask(__name__)
 
 def write(sse):
     for word in "This takes its time".split():
-        sse.add_event_word(word)    # raises Closed once the client disconnected
+        sse.add_event_word(word)    # raises Closed once the client has disconnected
         time.sleep(0.3)
     sse.add_event_done("")
 
