@@ -24,7 +24,7 @@ async def write(sse, question):
 
 @app.post("/answer")
 async def answer(question: Question):
-    # No reconnection time: fetch() does not reconnect, and some clients take that block badly.
+    # No reconnection time: fetch() does not reconnect, and some clients mishandle that block.
     stream = Sse(default_retry=None).astream(producer=lambda sse: write(sse, question))
     return StreamingResponse(stream, headers=dict(HEADERS))
 

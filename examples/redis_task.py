@@ -1,4 +1,4 @@
-"""From another process, as a task queue or a cron job is: python redis_task.py hello"""
+"""From another process, such as a task queue or a cron job: python redis_task.py hello"""
 
 import os
 import sys

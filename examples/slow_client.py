@@ -9,7 +9,7 @@ channel = Channel(history=1000)
 
 @app.route("/events")
 def events():
-    # Or a client that no longer reads holds its thread until it disconnects.
+    # Otherwise a client that no longer reads holds its thread until it disconnects.
     for name in "gunicorn.socket", "werkzeug.socket":
         if name in request.environ:
             request.environ[name].settimeout(60)

@@ -11,7 +11,7 @@ channel = Channel(history=1000)
 
 @get("/events")
 async def events(request: Request):
-    # BlackSheep itself never looks whether the client is still there.
+    # BlackSheep itself never checks whether the client is still there.
     async def until_disconnected(sse):
         while not sse.closed and not await request.is_disconnected():
             await asyncio.sleep(1)

@@ -7,7 +7,7 @@ channel = Channel(history=1000)
 
 
 class Chunk(bytes):
-    """What `resp.sse` takes. With `resp.stream` Falcon never looks whether the client is there."""
+    """What `resp.sse` takes. With `resp.stream` Falcon never checks for a disconnect."""
 
     def serialize(self, handler):
         return bytes(self)

@@ -10,7 +10,7 @@ channel = Channel(history=1000)
 @app.get("/events")
 async def events():
     response = Response(channel.open(request).astream(), headers=dict(HEADERS))
-    # Or the stream falls silent after 60 seconds, with the connection open.
+    # Otherwise the stream falls silent after 60 seconds, with the connection open.
     response.timeout = None
     return response
 
