@@ -303,9 +303,9 @@ def _read_request(request):
     if _attribute(request, "get") is None or _attribute(request, "items") is None:
         raise TypeError("request must be a WSGI environ, an ASGI scope, a mapping of headers or "
                         "a request object that has one of these, not %s" % kind)
-    # The kind is decided by what a client cannot send: PEP 3333 makes an environ a dict, and
-    # mappings of headers are none, which may find a header named `Request_Method` under that
-    # key. One may be named `method` too, so nothing but the id is read from headers.
+    # The kind is decided by what a client cannot send: PEP 3333 makes an environ a dict. A
+    # mapping of headers is not one; it may find a header named `Request_Method` under that key.
+    # A header may be named `method` too, so nothing but the id is read from headers.
     request_method = request.get("REQUEST_METHOD")
     if isinstance(request, dict) and isinstance(request_method, str):
         return _header_text(request.get("HTTP_LAST_EVENT_ID")), request_method
@@ -328,7 +328,7 @@ def last_event_id(request):
 
     `request` is a WSGI environ, an ASGI scope, a mapping of headers, or a request object that
     has one of these as `scope`, `environ`, `META` or `headers`; else `TypeError`. None if the
-    header is absent, empty or not UTF-8. Anybody may send any: look it up, do not trust it.
+    header is absent, empty or not UTF-8. Anybody may send any value: look it up, do not trust it.
     (#the-last-event-id-header)
     """
     return _read_request(request)[0]
@@ -390,7 +390,8 @@ class _Bounded(collections.deque):
 class _Adding(object):
     """The calls that add, for `Sse` and `Channel`.
 
-    These define `_add(block, id_block)`: of a message b"" if it has no id, else None.
+    These define `_add(block, id_block=None)`. `id_block` is that of a message, b"" if the message
+    has no id of its own, and None for any other block.
     """
 
     _closed = False
@@ -681,7 +682,7 @@ class Sse(_Adding):
         Its first chunk comes at once. Then comes one for all that is pending as soon as any
         thread adds something, and a comment after `keepalive` seconds of silence, a number above
         0 and up to 2147483; None: no comments. After `close()` it sends what is pending, and
-        ends. Its own close(), which a server calls when the client disconnected, closes the
+        ends. Its own close(), which a server calls when the client disconnects, closes the
         `Sse`. `TypeError` or `ValueError` for another `keepalive`; `RuntimeError` if this `Sse`
         has a stream already. (#authoring-notes)
 
@@ -749,12 +750,12 @@ class Sse(_Adding):
     def astream(self, keepalive=15, producer=None):
         """The body of a response that stays open: an asynchronous iterator, for asyncio.
 
-        As `stream`, with these differences. It belongs to the event loop in which it is first
+        Like `stream`, with these differences. It belongs to the event loop in which it is first
         awaited (`RuntimeError` in another, without one, and for a second task that awaits while
-        one does); adds may come from that loop and from any thread. A wait that is cancelled,
-        also by a `wait_for` that times out, means that the client disconnected, as does
-        `aclose()`, or an iterator that is dropped: the `Sse` is closed. `producer` is an async
-        function; it runs as a task, which is cancelled when the client disconnects.
+        one does); adds may come from that loop and from any thread. The client counts as
+        disconnected, and the `Sse` is closed, when a wait is cancelled, also by a `wait_for` that
+        times out, when `aclose()` is called, and when the iterator is discarded. `producer` is an
+        async function; it runs as a task, which is cancelled when the client disconnects.
         """
         _check_keepalive(keepalive)
         waker = _Waker(self, keepalive, _prepare(producer, _start_task))
@@ -819,8 +820,8 @@ def _start_task(producer, sse, loop):
 class _Waker(object):
     """What an `_AsyncStream` and its loop call; its `wake` is the hook.
 
-    The `Sse`, the timer and the producer's task hold this and never the iterator, which can so
-    be dropped. `wake`, `disconnect` and `end` may be called from any thread; all others run
+    The `Sse`, the timer and the producer's task hold this and never the iterator, so the iterator
+    can be discarded. `wake`, `disconnect` and `end` may be called from any thread; all others run
     in the loop's own, and it alone changes the attributes but `scheduled` and `ended`.
     """
 
@@ -853,7 +854,7 @@ class _Waker(object):
         if self.running_loop() is loop and not self.sse._closed:
             self._wake()
         elif not self.scheduled or loop.is_closed():
-            # Set on this way only: one add in a signal handler would silence all later ones.
+            # Set only here: else one add in a signal handler would silence all later ones.
             self.scheduled = True
             try:
                 loop.call_soon_threadsafe(self._wake)
@@ -861,7 +862,7 @@ class _Waker(object):
                 self.scheduled = False
                 if not loop.is_closed():
                     raise
-                self.disconnect()   # a closed loop is nothing to the writer
+                self.disconnect()   # a closed loop is not the writer's concern
 
     def _wake(self):
         self.scheduled = False      # first: whoever adds after it calls again
@@ -955,7 +956,7 @@ class _Waker(object):
         self._wake()
 
     def disconnect(self):
-        """The client disconnected, as any thread or a finalizer may know."""
+        """The client disconnected: any thread or a finalizer may report it."""
         if not self.ended:
             self.end()
             if self.loop is not None:
