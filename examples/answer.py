@@ -6,7 +6,7 @@
     GET /answer?about=  the event stream of one answer: word, pause, and at last done
     GET /writing        the event stream of how many answers are being written now
 
-The client that disconnects, as the page does on Stop, cancels its answer. Python 3.
+A client that disconnects, as the page does on Stop, cancels its answer. Python 3.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Chain:
         for path in paths:
             with open(path, encoding="utf-8") as file:
                 for paragraph in re.split(r"\n\s*\n", file.read()):
-                    # No lists, tables and code; ends as a sentence does.
+                    # No lists, tables or code; it ends as a sentence does.
                     if re.fullmatch(r"[A-Z`](?!.*(==|--)).*\.", paragraph, re.DOTALL):
                         self.learn(re.sub(r"\s<[^>]*>`_+|[`*|]|_(?=\s)", "", paragraph))
 
@@ -55,7 +55,7 @@ class Chain:
                 self.next[a, b].append(c)
 
     def sentence(self, about):
-        """Words that begin as a sentence does which has a word of `about`, if there is one."""
+        """Words that begin like a sentence that has a word of `about`, if there is one."""
         asked = [word for word in re.findall(r"\w+", about.lower()) if len(word) > 3]
         fit = [start for start in self.starts if any(word in start[2] for word in asked)]
         a, b, _ = random.choice(fit or self.starts)

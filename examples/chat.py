@@ -22,7 +22,7 @@ counting = threading.Lock()
 
 
 def count():
-    """Tell everybody how many are online. Not a message of the channel: no history of these."""
+    """Tell everybody how many are online: to each stream, since the history must not keep it."""
     with counting:
         streams = channel.streams
         for sse in streams:

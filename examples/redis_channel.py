@@ -1,4 +1,4 @@
-"""A channel for any number of processes, on any number of machines, out of a Redis Stream.
+"""A channel for any number of processes, on any number of machines, on a Redis Stream.
 
     news = RedisChannel("redis://127.0.0.1:6379/0", "news", history=10000)
     news.add_message("headline", "...")                         # in any process
@@ -32,7 +32,7 @@ class NotConfirmed(Exception):
 
 
 def pair(entry_id):
-    """Two integers, which compare as the entries do; None for what is no id of an entry."""
+    """Two integers, which compare as the entries do; None for what is not the id of an entry."""
     match = re.fullmatch("([0-9]{1,19})-([0-9]{1,19})", entry_id or "")
     return match and tuple(map(int, match.groups()))
 
@@ -40,8 +40,8 @@ def pair(entry_id):
 class RedisChannel(Channel):
     """An `sse.Channel` whose messages go to the clients of all processes; comments do not.
 
-    `open` may wait some seconds for Redis. While that is away, a client of whom it is not known
-    what it missed gets a stream that ends, so that it asks again.
+    `open` may wait some seconds for Redis. While Redis is away, a client whose missed messages
+    are not known gets a stream that ends, so that it asks again.
     """
 
     def __init__(self, url, key, history=1000, default_retry=2000, max_pending=1048576,
@@ -109,7 +109,7 @@ class RedisChannel(Channel):
             time.sleep(0.5 if away else 0)
 
     def _read(self, position, pipeline):
-        """Add all that comes after this entry; the id of the last one."""
+        """Add all that comes after this entry, and return the id of the last one."""
         if position:
             pipeline.xread({self._key: position}, count=1, block=BLOCK * 1000)
             pipeline.xrange(self._key, position, count=100)

@@ -48,7 +48,7 @@ def channel_of(name):
 
 
 def count(name, channel):
-    """Tell its clients how many there are in all workers; close it when it has none here."""
+    """Tell the channel's clients how many there are in all workers; close it when none is here."""
     key, worker = "sse:clients:" + name, "%s %d" % (os.uname().nodename, os.getpid())
     time.sleep(5)
     while channel.streams:

@@ -42,7 +42,7 @@ def read_body(environ):
 
 
 def routed(routes):
-    """The WSGI application of many, each with its "METHOD /path". HEAD goes where GET goes."""
+    """One WSGI application from many, each with its "METHOD /path". HEAD goes where GET goes."""
     def application(environ, start_response):
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         allowed = [route.split()[0] for route in routes if route.split()[1] == path]
@@ -111,5 +111,5 @@ def serve(doc, routes):
     try:
         server.serve_forever()
     except KeyboardInterrupt:
-        # At once: in its long way out Python 2 has the threads of open streams print errors.
+        # At once: in a normal exit Python 2 lets the threads of open streams print errors.
         os._exit(0)
