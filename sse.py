@@ -1183,8 +1183,9 @@ class Channel(_Adding):
             # With the id before the history: a client cut off here is not told again.
             blocks.append(self._reset + self._base)
             place = 0
-        # From the end: the cost does not depend on how long the history is.
-        missed = itertools.takewhile(lambda kept: kept[0] > place, reversed(self._history))
+        # From the end: the cost does not depend on how long the history is. Jython cannot reverse
+        # an empty deque.
+        missed = itertools.takewhile(lambda kept: kept[0] > place, reversed(self._history or ()))
         return blocks + [block for _, block, _ in missed][::-1]
 
     def _join(self, sse, last_id):

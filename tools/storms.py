@@ -389,7 +389,7 @@ def channel_storm(way):
 def open_storm():
     """Streams that open and close all the time, while two publish to one that stays."""
     channel = Channel(history=100)
-    stays = channel.open()
+    stays = channel.open(channel.newest_id)     # with nothing in the history
     taken = []
     done = threading.Event()
 
