@@ -31,7 +31,7 @@ async def answer(question: Question):
 
 @app.get("/", response_class=HTMLResponse)
 async def page():
-    return """<!DOCTYPE html>
+    return r"""<!DOCTYPE html>
 <title>A question by POST</title>
 <textarea></textarea> <button>Ask</button> <button disabled>Stop</button>
 <p></p>
@@ -51,9 +51,9 @@ async def page():
         if (type === "word") answer.append(data, " ");
         if (type === "done") complete = true;
       }
-      if (!complete) answer.append("(The answer broke off.)");
+      if (!complete) throw new Error("the answer has no last event");
     } catch (error) {
-      answer.append(`(${error.name})`);
+      answer.append(error.name === "AbortError" ? "(Stopped.)" : "(The answer broke off.)");
     }
     ask.disabled = false;
     stop.disabled = true;
@@ -69,7 +69,7 @@ async def page():
     for (;;) {
       const {done, value} = await reader.read();
       if (done) return;
-      const blocks = (rest + value).split("\\n\\n");
+      const blocks = (rest + value).split("\n\n");
       rest = blocks.pop();
       for (const block of blocks) {
         const [, type] = /^event: (.*)$/m.exec(block), [, data] = /^data: (.*)$/m.exec(block);

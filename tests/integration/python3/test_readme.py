@@ -51,7 +51,7 @@ def test_an_answer_by_post(start, browser):
         browser.click("button")
         browser.wait_for("document.querySelector('p').textContent.length > 20")
         browser.click("button + button")
-        wait_for(lambda: browser.text("p").endswith("(AbortError)"))
+        wait_for(lambda: browser.text("p").endswith("(Stopped.)"))
 
 
 def test_present_state(start, browser, tmpdir):
