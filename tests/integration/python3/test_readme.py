@@ -85,3 +85,18 @@ def test_present_state(start, browser, tmpdir):
         shows()
         put("three", "3")
         shows("three", "3")
+
+
+def test_six_connections(start, browser):
+    process, url = start("quick_start.py")
+    with process:
+        browser.open(url)
+        # The page has one itself.
+        browser.run("window.more = [1, 2, 3, 4, 5].map(() => new EventSource('/events'))")
+        browser.wait_for("window.more.every(each => each.readyState === 1)")
+        loads = """
+            const signal = AbortSignal.timeout(2000);
+            return fetch("/", {signal}).then(response => response.ok, () => false)"""
+        assert not browser.run(loads)
+        browser.run("window.more[0].close()")
+        assert browser.run(loads)
