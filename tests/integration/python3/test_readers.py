@@ -25,6 +25,7 @@ import os
 
 import pytest
 
+from browsers import ENGINES
 from readers import ALL, FETCHING, RECONNECTING, run
 from streams import CASES, CUT, CUTS, RETRY, RETURNS, served, STOPS, Streams
 
@@ -33,9 +34,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MOST = 2 * 1024 * 1024
 
 DEPARTURES = collections.defaultdict(dict)
+WHY = collections.defaultdict(set)
 with io.open(os.path.join(HERE, "readers", "departures.json"), encoding="utf-8") as file:
     for departure in json.load(file):
         DEPARTURES[departure["reader"]][departure["case"]] = departure["gives"]
+        WHY[departure["reader"]].add(departure["why"])
 
 
 def jobs_of(reader):
@@ -97,7 +100,7 @@ def outcomes(reader, answers, visits):
 
 
 @pytest.mark.parametrize("reader", ALL)
-def test_reader(reader, engines):
+def test_reader(reader, engines, record_property):
     streams = Streams()
     with served(streams) as url:
         jobs = {(kind, number): {
@@ -109,6 +112,9 @@ def test_reader(reader, engines):
     done = outcomes(reader, answers, lambda kind, number: streams.visits["/%s/%d" % (kind, number)])
     departures = {case: given for case, right, given in done if given != right}
     assert departures == DEPARTURES[reader]
+    record_property("reader", "%s: %d vectors, whole and in pieces; departs in %s" % (
+        reader + " " + engines(reader).version if reader in ENGINES else reader,
+        len(CASES), ", ".join(sorted(WHY[reader])) or "nothing"))
 
 
 def test_restart(browser):

@@ -1,0 +1,23 @@
+"""What `.ci/run` prints at its end: the last lines of each environment, which tox kept to itself.
+
+    ci_report.py RESULT     a file that tox wrote for --result-json
+"""
+
+import json
+import sys
+
+LINES = 25      # as many as the storms print
+
+
+def main(path):
+    with open(path, encoding="utf-8") as file:
+        environments = json.load(file)["testenvs"]
+    for name, environment in environments.items():
+        printed = "".join(command["output"] for command in environment.get("test", []))
+        if printed.strip():
+            print("\n== %s ==" % name)
+            print("\n".join(printed.rstrip().split("\n")[-LINES:]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
