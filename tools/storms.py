@@ -156,11 +156,13 @@ def buffer_storm(way, readers=1, max_pending=None, flushers=0):
     sse = Sse(default_retry=None, max_pending=max_pending)
     crew = Crew()
     taken = [[] for _ in range(readers)]
+    # Of two that take at once, one may go on with what was added after the other made room.
+    alone = readers == 1 and not flushers and way != "iter"
 
     def read(chunks):
         for chunk in READ[way](sse):
-            assert max_pending is None or way == "iter" or len(chunk) <= max_pending, (
-                "over the bound: %d" % len(chunk))
+            if alone and max_pending is not None:
+                assert len(chunk) <= max_pending, "over the bound: %d" % len(chunk)
             chunks.append(chunk)
 
     def flush():
@@ -323,17 +325,18 @@ class Client(object):
         self.channel = channel
         self.way = way
         self.random = random.Random(seed)
-        self.decoder = Decoder()
         self.sse = channel.open()
-        self.events = []
+        # Its first id. Without one it would miss what is added before it reconnects.
+        self.decoder = Decoder()
+        self.events = self.decoder.feed(self.sse.data_to_send())
         self.reconnected = 0
 
     def run(self):
         while True:
             for chunk in READ[self.way](self.sse):
-                break_off = self.random.random() < 0.2
+                break_off = self.reconnected < 3 or self.random.random() < 0.2
                 if break_off:
-                    chunk = chunk[:self.random.randrange(len(chunk) + 1)]
+                    chunk = chunk[:self.random.randrange(len(chunk))]
                 self.events.extend(self.decoder.feed(chunk))
                 if self.events and self.events[-1].type == "last":
                     self.sse.close()
@@ -382,7 +385,7 @@ def channel_storm(way):
         assert order == orders[0], "not all in one order"
     assert channel.streams == [], "streams that were closed are still there"
     channel.close()
-    assert sum(client.reconnected for client in clients) > CLIENTS, "hardly anybody reconnected"
+    assert all(client.reconnected >= 3 for client in clients)
     return sum(map(len, orders))
 
 
