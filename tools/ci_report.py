@@ -13,7 +13,8 @@ def main(path):
     with open(path, encoding="utf-8") as file:
         environments = json.load(file)["testenvs"]
     for name, environment in environments.items():
-        printed = "".join(command["output"] for command in environment.get("test", []))
+        printed = "".join(command["output"] for command in environment.get("test", [])
+                          if command["run_id"].startswith("commands"))    # and not to build
         if printed.strip():
             print("\n== %s ==" % name)
             print("\n".join(printed.rstrip().split("\n")[-LINES:]))
