@@ -207,10 +207,10 @@ def test_reload_while_a_stream_is_open(tmp_path, without, reloads):
 
 def test_the_lifespan_under_a_test_client(monkeypatch):
     """It runs the application in another thread, which may not set signal handlers."""
-    testclient = pytest.importorskip("starlette.testclient")
     monkeypatch.syspath_prepend(os.path.join(EXAMPLES, "stopping"))
     before = signal.getsignal(signal.SIGTERM)
     import lifespan
-    with testclient.TestClient(lifespan.app) as client:
+    from starlette.testclient import TestClient
+    with TestClient(lifespan.app) as client:
         assert client.head("/events").status_code == 200
     assert signal.getsignal(signal.SIGTERM) is before
