@@ -19,7 +19,9 @@ import test_stopping
 from framework_checks import documented, FOLDER
 
 FRAMEWORKS = os.path.join(ROOT, "docs", "frameworks.rst")
-DEPLOYMENT = os.path.join(ROOT, "docs", "deployment.rst")
+RUNNING = os.path.join(ROOT, "docs", "running.rst")
+STOPPING = os.path.join(ROOT, "docs", "stopping.rst")
+TESTING = os.path.join(ROOT, "docs", "testing.rst")
 
 
 def table(document, heading):
@@ -47,7 +49,7 @@ def test_servers_that_buffer():
     buffering = {row.name.split(", ")[1] for row in asgi_rows.ROWS + test_frameworks.ROWS
                  if row.buffers}
     assert buffering == {"daphne", "waitress"}
-    with open(DEPLOYMENT) as file:
+    with open(RUNNING) as file:
         assert "daphne and waitress read ahead of the client into buffers" in file.read()
 
 
@@ -58,13 +60,13 @@ def test_each_framework_is_shown():
 
 
 def test_servers_for_threads():
-    names = [row[0] for row in table(DEPLOYMENT, ["Server", "Streams at once"])]
+    names = [row[0] for row in table(RUNNING, ["Server", "Streams at once"])]
     assert sorted(names) == sorted(kind.name for kind in test_servers.KINDS
                                    if kind.name != "wsgiref.validate")
 
 
 def test_servers_for_an_event_loop():
-    names = [row[0] for row in table(DEPLOYMENT, ["Server", "What to know"])]
+    names = [row[0] for row in table(RUNNING, ["Server", "What to know"])]
     assert set(names) == {row.command.split()[0] for row in asgi_rows.ROWS} - {"python", "sanic"}
 
 
@@ -73,7 +75,7 @@ WORDS = {"waiting": "waits", "cut off": "cut off", "ended": "ended"}
 
 def test_stopping_table():
     shown = {}
-    for name, *cells, recipe in table(DEPLOYMENT, ["Server", "SIGINT, by default"]):
+    for name, *cells, recipe in table(STOPPING, ["Server", "SIGINT, by default"]):
         shown[name] = [cell.split(",")[0] for cell in cells]
         assert bool(recipe) == bool(cells[-1])
         assert not recipe or os.path.exists(os.path.join(EXAMPLES, "stopping", recipe))
@@ -86,15 +88,15 @@ def test_stopping_table():
 
 
 def test_each_recipe_is_shown():
-    shown = {block.path for block in blocks(DEPLOYMENT) if block.path}
+    shown = {block.path for block in blocks(STOPPING) if block.path}
     assert shown >= {"examples/stopping/" + name
                      for name in os.listdir(os.path.join(EXAMPLES, "stopping"))
                      if name.endswith(".py")}
 
 
 def test_commands_are_those_of_the_tests():
-    """A command in deployment.rst for a file of examples/frameworks has the options of its row."""
-    text = "".join(block.text for block in blocks(DEPLOYMENT) if block.language == "")
+    """A command in running.rst for a file of examples/frameworks has the options of its row."""
+    text = "".join(block.text for block in blocks(RUNNING) if block.language == "")
     for program, application in ("waitress-serve", "flask_app"), ("uvicorn", "starlette_app"):
         command, = re.findall("^%s .*$" % program, text, re.MULTILINE)
         assert command == documented(application)
@@ -104,7 +106,7 @@ def test_commands_are_those_of_the_tests():
     name for name in os.listdir(os.path.join(EXAMPLES, "testing")) if name.endswith(".py")))
 def test_tests_of_endpoints(name):
     path = "PYTHONPATH=examples:examples/frameworks"
-    with open(FRAMEWORKS) as file:
+    with open(TESTING) as file:
         assert "``%s pytest examples/testing``" % path in file.read()
     subprocess.run(
         python("-m", "pytest", "-p", "no:cacheprovider", "--rootdir=examples",
