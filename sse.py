@@ -658,20 +658,17 @@ class Sse(_Adding):
         if vars(self).setdefault("_wake", wake) is not wake:
             raise RuntimeError("this Sse has a stream already")
 
-    def _look(self, due):
+    def _look(self, filler):
         """The next step of a stream: a chunk, or b"" to wait, or None to end.
 
-        The stream has cleared what the hook sets. If nothing is pending and `due` is true, the
-        chunk is a comment.
+        The stream has cleared what the hook sets. `filler` is the chunk if nothing is pending.
         """
         closed = self._closed
         # A pending id alone does not count: its message may follow.
-        if due or closed or self._buffer:
+        if filler or closed or self._buffer:
             chunk = self.data_to_send() if len(self._buffer) == 1 else self._take(_CHUNK)
-            if chunk:
-                return chunk
-            if due:
-                return _COMMENT
+            if chunk or filler:
+                return chunk or filler
             if closed:
                 return None
         return b""
@@ -716,15 +713,22 @@ class Sse(_Adding):
                 thread = threading.Thread(target=produce, args=(self._wake, failures))
                 thread.daemon = True
                 thread.start()
-            due = True      # the first chunk comes at once
+            # The first chunk comes at once: servers send the headers with it.
+            filler = _COMMENT
+            if keepalive is None:
+                filler = b""
+                if not self._buffer:
+                    yield b""
             while True:
                 woken.clear()
-                chunk = self._look(due)
+                chunk = self._look(filler)
                 if chunk is None:
                     break
+                filler = b""
                 if chunk:
                     yield chunk
-                due = not chunk and not woken.wait(keepalive)
+                elif not woken.wait(keepalive):
+                    filler = _COMMENT
         finally:
             # Not close(): this may be a finalizer, which must not wait for a lock.
             self._end()
@@ -827,11 +831,8 @@ class _Waker(object):
 
     loop = None             # of the first wait, which sets it last: calls before do nothing
     scheduled = False       # a call of `_wake` is in the queue of the loop
-    awake = False           # `_wake` ran since the last look
-    waiting = False         # a task waits for a chunk
-    future = None           # it waits for this
-    due = True              # a comment, if nothing is pending; the first chunk comes at once
-    deadline = None         # when a comment will be due, in the loop's time
+    future = None           # of the task that waits for a chunk
+    deadline = None         # when the next comment is to be sent, in the loop's time
     timer = None            # one for the stream, set while a task waits
     task = None             # the producer's
     failure = None          # of the producer, for the reader
@@ -841,6 +842,8 @@ class _Waker(object):
         from asyncio import _get_running_loop   # novm
         self.sse = sse
         self.keepalive = keepalive
+        # The chunk if nothing is pending: the first comes at once, later ones when it is time.
+        self.filler = b"" if keepalive is None else _COMMENT
         self.start_task = start_task            # None without a producer
         self.running_loop = _get_running_loop
 
@@ -866,18 +869,22 @@ class _Waker(object):
 
     def _wake(self):
         self.scheduled = False      # first: whoever adds after it calls again
-        self.awake = True
-        if self.future is not None and not self.future.done():
-            self.future.set_result(None)
+        future = self.future
+        if future is not None and not future.done():
+            try:
+                future.set_result(None)
+            except Exception:
+                if not future.done():   # if it is, a signal handler was here meanwhile
+                    raise
 
     def _tick(self):
         self.timer = None
-        if not self.waiting:
+        if self.future is None:
             return
         if self.loop.time() < self.deadline:    # there was a chunk since the timer was set
             self.timer = self.loop.call_at(self.deadline, self._tick)
         else:
-            self.due = True
+            self.filler = _COMMENT
             self._wake()
 
     def begin(self):
@@ -885,9 +892,8 @@ class _Waker(object):
         loop = self.running_loop()
         if loop is None or self.loop is not None and loop is not self.loop:
             raise RuntimeError("astream() needs a running asyncio event loop, always the same")
-        if self.waiting:
+        if self.future is not None:
             raise RuntimeError("another task waits for this stream already")
-        self.waiting = True
         if self.loop is None:
             if self.start_task is not None and not self.sse.closed:
                 try:
@@ -915,7 +921,8 @@ class _Waker(object):
     def wait(self):
         """The future of the next wait: the look found nothing."""
         self.future = self.loop.create_future()
-        if self.awake:          # called between the look and here, by a signal handler
+        # Look again: a signal handler that added since the first look found nobody to wake.
+        if self.sse._buffer or self.sse._closed:
             self._wake()
         if self.keepalive is not None:
             self.deadline = self.loop.time() + self.keepalive
@@ -984,12 +991,11 @@ class _Chunk(object):
         if not self._begun or waker.future is None or not waker.future.done():
             waker.begin()
             self._begun = True
-        waker.awake = False
-        chunk = None if waker.ended else waker.sse._look(waker.due)
+        chunk = None if waker.ended else waker.sse._look(waker.filler)
         if chunk == b"":
             return waker.wait()
         waker.future = None
-        waker.waiting = waker.due = False
+        waker.filler = b""
         if chunk:
             # Raised here, as the result of an `await`: each frame on its way costs 500 ns.
             raise StopIteration(chunk)
@@ -1011,7 +1017,6 @@ class _Chunk(object):
         if self._begun:
             waker = self._stream._waker
             waker.future = None
-            waker.waiting = False
             waker.disconnect()
 
 

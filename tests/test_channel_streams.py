@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from support import COMMENT, Reader, Threads, silent
+from support import COMMENT, FOREVER, Reader, Threads, silent
 
 
 def test_a_stream_that_is_closed_leaves_at_once():
@@ -112,7 +112,7 @@ def test_close_ends_every_stream_with_what_is_pending():
 
 def test_close_ends_a_stream_that_waits():
     channel = silent()
-    reader = Reader(channel.open().stream(keepalive=None))
+    reader = Reader(channel.open().stream(FOREVER))
     assert reader.get() == COMMENT
     channel.close()
     assert reader.get() is None

@@ -4,7 +4,7 @@ from __future__ import unicode_literals
 
 import pytest
 
-from support import COMMENT, Reader, silent
+from support import COMMENT, FOREVER, Reader, silent
 
 
 def test_a_slow_client_is_closed_and_hurts_nobody():
@@ -22,7 +22,7 @@ def test_a_slow_client_is_closed_and_hurts_nobody():
 def test_a_slow_client_whose_stream_waits_is_woken():
     channel = silent(max_pending=100)
     client = channel.open()
-    reader = Reader(client.stream(keepalive=None))
+    reader = Reader(client.stream(FOREVER))
     assert reader.get() == COMMENT
     client._buffer.append(b"x" * 90)    # without the hook
     channel.add_message(None, "too much")

@@ -12,7 +12,19 @@ from support import COMMENT, FOREVER, Reader
 
 
 def test_the_first_chunk_comes_at_once():
-    assert next(Sse(default_retry=None).stream(keepalive=None)) == COMMENT
+    assert next(Sse(default_retry=None).stream()) == COMMENT
+    assert next(Sse().stream()) == b"retry: 2000\n\n"
+
+
+def test_without_keepalive_there_is_no_comment():
+    """google-genai fails at a comment, others at a blank line. An empty chunk upsets nobody."""
+    sse = Sse(default_retry=None)
+    stream = sse.stream(keepalive=None)
+    assert next(stream) == b""
+    sse.add_message("a", "1")
+    assert next(stream) == b"event: a\ndata: 1\n\n"
+    sse.close()
+    assert list(stream) == []
     assert next(Sse().stream(keepalive=None)) == b"retry: 2000\n\n"
 
 
@@ -39,7 +51,7 @@ def test_a_chunk_ends_with_the_block_that_reaches_64_kib(size, chunks):
 
 def test_what_is_added_comes_at_once_each_time():
     sse = Sse(default_retry=None)
-    reader = Reader(sse.stream(keepalive=None))
+    reader = Reader(sse.stream(FOREVER))
     assert reader.get() == COMMENT
     for number in range(2000):
         sse.add_message(None, "%d" % number)
@@ -56,7 +68,7 @@ def test_what_is_added_comes_at_once_each_time():
 ])
 def test_all_that_adds_wakes_the_stream(add, chunk):
     sse = Sse(default_retry=None)
-    reader = Reader(sse.stream(keepalive=None))
+    reader = Reader(sse.stream(FOREVER))
     assert reader.get() == COMMENT
     add(sse)
     assert reader.get() == chunk
@@ -76,7 +88,7 @@ def test_comments_while_nothing_is_added():
 
 def test_no_comments_with_none():
     sse = Sse(default_retry=None)
-    reader = Reader(sse.stream(keepalive=None))
+    reader = Reader(sse.stream(FOREVER))
     assert reader.get() == COMMENT
     assert reader.nothing_for(0.3)
     sse.close()
@@ -85,7 +97,7 @@ def test_no_comments_with_none():
 
 def test_what_is_taken_by_another_reader_wakes_for_nothing():
     sse = Sse(default_retry=None)
-    reader = Reader(sse.stream(keepalive=None))
+    reader = Reader(sse.stream(FOREVER))
     assert reader.get() == COMMENT
     for _ in range(100):
         sse.add_message("a", "1")
@@ -130,7 +142,7 @@ def test_closing_the_iterator_closes(chunks):
 
 def test_it_ends_after_close_with_what_is_pending():
     sse = Sse(default_retry=None)
-    stream = sse.stream(keepalive=None)
+    stream = sse.stream(FOREVER)
     assert next(stream) == COMMENT
     sse.add_message("a", "1")
     sse.close()
@@ -141,7 +153,7 @@ def test_it_ends_after_close_with_what_is_pending():
 
 def test_a_pending_id_is_sent_before_the_end():
     sse = Sse(default_retry=None)
-    stream = sse.stream(keepalive=None)
+    stream = sse.stream(FOREVER)
     next(stream)
     sse.set_event_id("7")
     sse.close()
@@ -195,7 +207,7 @@ def test_one_stream_at_a_time():
 
 def test_a_pending_id_wakes_nobody():
     sse = Sse(default_retry=None)
-    reader = Reader(sse.stream(keepalive=None))
+    reader = Reader(sse.stream(FOREVER))
     assert reader.get() == COMMENT
     sse.set_event_id("7")
     assert reader.nothing_for(0.2)
@@ -263,7 +275,7 @@ def test_a_stream_that_begins_within_an_add_is_woken(moment, chunks):
     got = []
 
     def begin():
-        buffer.reader = Reader(sse.stream(keepalive=None))
+        buffer.reader = Reader(sse.stream(FOREVER))
         got.append(buffer.reader.get())
 
     setattr(buffer, moment, begin)
@@ -277,7 +289,7 @@ def test_a_stream_that_begins_within_an_add_is_woken(moment, chunks):
 def test_what_is_added_while_the_stream_looks_is_not_left_lying():
     """A stream clears, and then takes."""
     sse = Sse(default_retry=None)
-    stream = sse.stream(keepalive=None)
+    stream = sse.stream(FOREVER)
     assert next(stream) == COMMENT
     calls = []
 
@@ -302,7 +314,7 @@ def test_what_is_added_while_the_stream_looks_is_not_left_lying():
 def test_what_is_added_just_before_close_is_sent(moment):
     """A stream reads `closed`, and then takes."""
     sse = Sse(default_retry=None)
-    stream = sse.stream(keepalive=None)
+    stream = sse.stream(FOREVER)
     assert next(stream) == COMMENT
 
     class Buffer(Watched):
@@ -458,7 +470,7 @@ def test_an_id_set_while_the_stream_takes_does_not_overtake():
 if hasattr(time, "process_time"):
     def test_an_idle_stream_costs_no_cpu():
         sse = Sse(default_retry=None)
-        reader = Reader(sse.stream(keepalive=None))
+        reader = Reader(sse.stream(FOREVER))
         assert reader.get() == COMMENT
         before = time.process_time()
         assert reader.nothing_for(2)

@@ -17,7 +17,7 @@ def message(data):
 
 async def opened(channel, request=None):
     """A stream of `channel`, its first chunk taken."""
-    stream = channel.open(request).astream(None)
+    stream = channel.open(request).astream(FOREVER)
     await stream.__anext__()
     return stream
 
@@ -145,7 +145,7 @@ async def next_of(stream):
 async def test_clients_of_either_kind_in_one_channel():
     channel = Channel(default_retry=None)
     task = await waiting(await opened(channel))
-    threaded = channel.open().stream(None)
+    threaded = channel.open().stream(FOREVER)
     assert next(threaded) == COMMENT
     channel.add_message("e", "x")
     assert next(threaded) == await task == message("x")
@@ -159,7 +159,7 @@ async def test_a_producer_beside_the_channel():
         channel.add_message("e", "all")
         sse.add_message("e", "one")
 
-    chunks = [chunk async for chunk in channel.open().astream(None, produce)]
+    chunks = [chunk async for chunk in channel.open().astream(FOREVER, produce)]
     assert b"".join(chunks).replace(COMMENT, b"") == message("all") + message("one")
     assert channel.streams == []
 
@@ -184,7 +184,7 @@ async def test_clients_that_break_off_and_resume_have_every_event_once(tiny_swit
         last_id = start
         received = []
         while len(received) < 2 * EVENTS:
-            stream = channel.open(last_id).astream(None)
+            stream = channel.open(last_id).astream(FOREVER)
             for _ in range(chance.randint(0, 5)):
                 if len(received) == 2 * EVENTS:
                     break

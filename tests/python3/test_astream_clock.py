@@ -244,6 +244,26 @@ async def test_a_chunk_that_is_pending_takes_no_future(loop):
     assert loop.timers == 0
 
 
+async def test_a_signal_handler_that_adds_in_the_middle_of_a_wake(loop):
+    """Between the look at the future and its result: no InvalidStateError at the publisher."""
+    sse = Sse(None)
+    added_by_handler = []
+
+    class Future(asyncio.Future):
+        def done(self):
+            done = super().done()
+            if added_by_handler:
+                sse.add_message("e", added_by_handler.pop())
+            return done
+
+    loop.create_future = lambda: Future(loop=loop)
+    task = await waiting(await begun(sse))
+    added_by_handler.append("y")
+    sse.add_message("e", "x")
+    assert await task == b"event: e\ndata: x\n\nevent: e\ndata: y\n\n"
+    del loop.create_future
+
+
 if hasattr(asyncio, "eager_task_factory"):      # Python 3.12
     async def test_a_producer_whose_task_runs_at_once(loop):
         loop.set_task_factory(asyncio.eager_task_factory)
@@ -254,7 +274,7 @@ if hasattr(asyncio, "eager_task_factory"):      # Python 3.12
                 raise error
 
         for error in None, KeyError("x"):
-            stream = Sse(None).astream(None, produce)
+            stream = Sse(None).astream(producer=produce)
             assert await stream.__anext__() == b"event: e\ndata: x\n\n"
             with pytest.raises(KeyError if error else StopAsyncIteration):
                 await stream.__anext__()

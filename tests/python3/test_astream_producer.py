@@ -10,7 +10,7 @@ import pytest
 
 from loops import begun, collect, ended, turn, waiting
 from sse import Closed, Sse
-from support import COMMENT, Threads
+from support import COMMENT, FOREVER, Threads
 
 try:
     import contextvars
@@ -53,7 +53,7 @@ async def test_the_sse_is_closed_when_it_returns():
         await turn()
         sse.add_message("e", "y")
 
-    chunks = [chunk async for chunk in sse.astream(None, producer=produce)]
+    chunks = [chunk async for chunk in sse.astream(FOREVER, producer=produce)]
     assert chunks == [COMMENT, message("x"), message("y")]
     assert sse.closed
 
@@ -68,7 +68,7 @@ async def test_each_chunk_comes_while_it_is_made():
             await go.wait()
             go.clear()
 
-    stream = await begun(sse, None, producer=produce)
+    stream = await begun(sse, FOREVER, producer=produce)
     for number in range(10):
         assert await stream.__anext__() == message(number)
         assert not sse.closed
@@ -106,7 +106,7 @@ async def test_it_runs_from_the_first_chunk_on():
     lambda sse: asyncio.ensure_future(nothing(sse)),
 ], ids=["function", "partial", "lambda", "object", "future"])
 async def test_what_is_an_async_function(producer):
-    assert [chunk async for chunk in new().astream(None, producer)] == [COMMENT]
+    assert [chunk async for chunk in new().astream(FOREVER, producer)] == [COMMENT]
 
 
 async def test_it_may_close_the_sse_itself():
@@ -115,7 +115,7 @@ async def test_it_may_close_the_sse_itself():
         sse.close()
         sse.add_message("e", "y")
 
-    chunks = [chunk async for chunk in new().astream(None, produce)]
+    chunks = [chunk async for chunk in new().astream(FOREVER, produce)]
     assert b"".join(chunks).replace(COMMENT, b"") == message("x")
 
 
@@ -145,7 +145,7 @@ async def test_what_it_raises_is_raised_after_what_was_added(fail, error, after)
         sse.add_message("e", "y")
         fail()
 
-    chunks, failure = await raised_by(sse.astream(None, produce), error)
+    chunks, failure = await raised_by(sse.astream(FOREVER, produce), error)
     assert chunks == message("x") + message("y")
     assert sse.closed
     names = []
@@ -171,7 +171,7 @@ async def test_what_would_look_like_an_end_becomes_a_runtime_error(error):
         sse.add_message("e", "x")
         raise original
 
-    chunks, failure = await raised_by(sse.astream(None, produce), RuntimeError)
+    chunks, failure = await raised_by(sse.astream(FOREVER, produce), RuntimeError)
     assert chunks == message("x")
     assert type(failure.__cause__) is error
     assert error is StopIteration or "producer" in str(failure)
@@ -188,7 +188,7 @@ async def test_a_cancel_from_elsewhere_becomes_a_runtime_error():
         await asyncio.Event().wait()
 
     sse = new()
-    stream = await begun(sse, None, producer=produce)
+    stream = await begun(sse, FOREVER, producer=produce)
     assert await stream.__anext__() == message("x")
     task = await waiting(stream)
     tasks.pop().cancel()
@@ -204,7 +204,7 @@ async def test_closed_of_this_sse_ends_it_quietly():
             await asyncio.sleep(0)
 
     sse = new()
-    stream = await begun(sse, None, producer=produce)
+    stream = await begun(sse, FOREVER, producer=produce)
     assert await stream.__anext__() == message("x")
     sse.close()
     async for chunk in stream:
@@ -285,7 +285,7 @@ async def disconnect_by_a_drop_of_a_cycle(sse, stream):
 async def test_it_is_cancelled_once_when_the_client_disconnects(disconnect):
     sse = new()
     producer = Producer()
-    streams = [await begun(sse, None, producer=producer)]
+    streams = [await begun(sse, FOREVER, producer=producer)]
     await turn()
     assert producer.events == ["began"]
     await disconnect(sse, streams.pop())
@@ -307,7 +307,7 @@ async def test_it_is_not_cancelled_at_a_natural_end():
         except asyncio.CancelledError:
             events.append("cancelled")
 
-    stream = await begun(sse, None, producer=produce)
+    stream = await begun(sse, FOREVER, producer=produce)
     sse.close()
     assert await ended(stream)
     await stream.aclose()
@@ -329,7 +329,7 @@ async def test_a_failure_that_nobody_reads_reaches_the_exception_handler(reports
 
     for end in "close", "aclose":
         sse = new()
-        stream = await begun(sse, None, producer=shielded(produce))
+        stream = await begun(sse, FOREVER, producer=shielded(produce))
         await turn()
         getattr(sse if end == "close" else stream, end)()
         assert await ended(stream)
@@ -364,7 +364,7 @@ async def test_a_failure_on_which_the_client_disconnects_is_reported(reports):
     async def produce(sse):
         raise failure
 
-    stream = await begun(new(), None, producer=produce)
+    stream = await begun(new(), FOREVER, producer=produce)
     await turn()
     assert not reports
     await stream.aclose()
@@ -381,7 +381,7 @@ async def test_a_failure_on_which_the_client_disconnects_is_reported(reports):
 async def test_not_callable(producer):
     sse = new()
     with pytest.raises(TypeError, match="producer must be a function"):
-        sse.astream(None, producer)
+        sse.astream(FOREVER, producer)
     assert not sse.closed
     assert await sse.astream().__anext__() == COMMENT
 
@@ -414,7 +414,7 @@ async def with_a_coroutine(sse):
         "no parameter"])
 async def test_not_an_async_function(producer, words):
     sse = new()
-    chunks, error = await raised_by(sse.astream(None, producer), TypeError)
+    chunks, error = await raised_by(sse.astream(FOREVER, producer), TypeError)
     assert chunks == b""
     assert words in str(error)
     assert sse.closed
@@ -428,7 +428,7 @@ async def test_a_synchronous_function_that_raises(error):
 
     sse = new()
     expected = error if error is KeyError else RuntimeError
-    chunks, failure = await raised_by(sse.astream(None, produce), expected)
+    chunks, failure = await raised_by(sse.astream(FOREVER, produce), expected)
     assert chunks == message("x")
     assert sse.closed
 
@@ -442,7 +442,7 @@ async def test_it_is_not_run_if_the_sse_is_closed_already(when):
     sse = new()
     if when == "before the call":
         sse.close()
-    stream = sse.astream(None, produce)
+    stream = sse.astream(FOREVER, produce)
     sse.close()
     assert [chunk async for chunk in stream] == [COMMENT]
 
@@ -451,7 +451,7 @@ async def test_it_is_not_run_if_the_iterator_is_closed_already():
     def produce(sse):
         raise AssertionError("it was run")
 
-    stream = new().astream(None, produce)
+    stream = new().astream(FOREVER, produce)
     stream.aclose()
     assert await ended(stream)
 
@@ -472,7 +472,7 @@ if contextvars:
 
         async def handler():
             NAME.set("caller")
-            stream = new().astream(None, produce)
+            stream = new().astream(FOREVER, produce)
             NAME.set("caller, later")
             return stream
 
@@ -491,7 +491,7 @@ if contextvars:
             return nothing(sse)
 
         NAME.set("caller")
-        stream = new().astream(None, produce)
+        stream = new().astream(FOREVER, produce)
         NAME.set("reader")
         async for _ in stream:
             pass
@@ -510,7 +510,7 @@ async def test_its_task_is_not_garbage_collected():
         events.append("saved")
 
     sse = new()
-    stream = await begun(sse, None, producer=produce)
+    stream = await begun(sse, FOREVER, producer=produce)
     await turn()
     sse.close()
     assert await ended(stream)
@@ -533,7 +533,7 @@ async def test_nothing_keeps_a_producer_that_is_done():
         references.append(weakref.ref(current_task()))
 
     sse = new()
-    async for _ in sse.astream(None, produce):
+    async for _ in sse.astream(FOREVER, produce):
         pass
     await turn()
     del produce, kept
@@ -549,7 +549,7 @@ def test_nothing_keeps_a_producer_whose_loop_was_closed(loop, reports):
         tasks.append(weakref.ref(current_task()))
         await asyncio.Event().wait()
 
-    stream = loop.run_until_complete(begun(new(), None, producer=produce))
+    stream = loop.run_until_complete(begun(new(), FOREVER, producer=produce))
     loop.run_until_complete(turn())
     loop.close()
     stream.aclose()
@@ -571,6 +571,6 @@ async def test_threads_may_add_beside_it():
             await asyncio.sleep(0)
         go.set()
 
-    chunks = [chunk async for chunk in sse.astream(None, produce)]
+    chunks = [chunk async for chunk in sse.astream(FOREVER, produce)]
     assert b"".join(chunks).replace(COMMENT, b"") == b"".join(map(message, range(100)))
     assert go.is_set()
