@@ -2,8 +2,8 @@
 """The inputs that hypothesis makes, and how many of them are tried.
 
 The environment variable HYPOTHESIS_PROFILE says how many: "default", a few, the same ones each
-time; "full", more of them, as tox does on the first and the last Python; "long", many, other ones
-each time. `tools/fuzz.py` goes on for a given time.
+time; "full", more of them, as tox does on the first and the last Python; "long", many more, and
+other ones each time.
 """
 
 from __future__ import unicode_literals
