@@ -1,8 +1,9 @@
 # -*- coding: utf-8 -*-
 """The inputs that hypothesis makes, and how many of them are tried.
 
-The environment variable HYPOTHESIS_PROFILE says how many: "default", the same ones each time;
-"short", a few of these; "long", other ones each time. `tools/fuzz.py` goes on for a given time.
+The environment variable HYPOTHESIS_PROFILE says how many: "default", a few, the same ones each
+time; "full", more of them, as tox does on the first and the last Python; "long", many more, and
+other ones each time.
 """
 
 from __future__ import unicode_literals
@@ -23,12 +24,11 @@ from sse import Sse
 # How long an example takes says more about the machine than about the code.
 COMMON = dict(deadline=None, suppress_health_check=[
     HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much])
-# The last hypothesis for Python 2.7 takes several times as long.
-settings.register_profile("default", max_examples=30 if six.PY2 else 100,
-                          stateful_step_count=50, derandomize=True, database=None, **COMMON)
-# Each change of tools/mutation is tried with them.
-settings.register_profile("short", max_examples=15, stateful_step_count=30, derandomize=True,
+settings.register_profile("default", max_examples=15, stateful_step_count=30, derandomize=True,
                           database=None, **COMMON)
+# The last hypothesis for Python 2.7 takes several times as long.
+settings.register_profile("full", max_examples=30 if six.PY2 else 100,
+                          stateful_step_count=50, derandomize=True, database=None, **COMMON)
 settings.register_profile("long", max_examples=2000, stateful_step_count=60, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

@@ -19,7 +19,7 @@ import zipfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # Of the files in git.
-NOT_IN_SDIST = (".ci/", ".gitignore")
+NOT_IN_SDIST = (".ci/", ".gitignore", "benchmarks/", "tools/")
 
 GENERATED_IN_SDIST = [
     "PKG-INFO",
@@ -154,7 +154,7 @@ def main(folder):
     unpacked = os.path.join(folder, "sse-" + version)
     os.remove(os.path.join(unpacked, "sse.py"))
     python = installed(os.path.join(folder, "wheel"), sys.executable, wheel, *sys.argv[1:])
-    run(python, "-bb", "-m", "pytest", "-q", "-rfsxX", "--ignore=integration",
+    run(python, "-bb", "-m", "pytest", "-q", "-rfsxX",
         cwd=os.path.join(unpacked, "tests"))
 
     old = python27()

@@ -152,7 +152,7 @@ def main(functions, pythons, workers):
 
 if __name__ == "__main__":
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    os.environ["HYPOTHESIS_PROFILE"] = "short"
+    os.environ.pop("HYPOTHESIS_PROFILE", None)
     os.environ.pop("PYTHONPATH", None)
     parser = argparse.ArgumentParser()
     parser.add_argument("--in", dest="functions", nargs="+", metavar="FUNCTION")

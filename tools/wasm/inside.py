@@ -62,5 +62,5 @@ def main(options):
     os.chdir("/checkout/tests")
     print("Python %s" % sys.version)
     print("sse %s from %s" % (sse.__version__, sse.__file__))
-    options = ["-m", "not native", "-p", "no:cacheprovider", "--ignore=integration"] + options
+    options = ["-m", "not native", "-p", "no:cacheprovider"] + options
     return int(pytest.main(options, plugins=[Count()]))
