@@ -29,7 +29,6 @@ import codecs
 import collections
 import functools
 import io
-import itertools
 import json
 import os
 import random
@@ -394,6 +393,7 @@ class _Adding(object):
     has no id of its own, and None for any other block.
     """
 
+    __slots__ = ()
     _closed = False
 
     @property
@@ -1057,99 +1057,168 @@ class _AsyncStream(object):
 
 # -- Many clients ------------------------------------------------------------------------
 
-# Bytes: the longest id field of a channel's own, its epoch and count.
+# Bytes: the longest id field of a channel's own, its epoch and number.
 _MAX_OWN_ID = len("id: 0123456789ab-9223372036854775807\n")
 
+# Bytes.
+_MAX_TOPIC = 1024
 
-class Channel(_Adding):
-    """Sends whatever is added to every open stream, encoded once.
+# Topics of which a channel remembers what it discarded: some 10 MB.
+_MAX_DISCARDED = 100000
 
-    `history`: how many of the last messages are kept for clients that reconnect, an int from
-    0. `default_retry`: the least reconnection time, as for `Sse`; each stream gets its own, up
-    to twice that, so that clients that were cut off together reconnect apart. `max_pending`:
-    how many bytes may be pending in each stream, as for `Sse`; a slow client's stream, where it
-    would be more, is closed. `reset_event`: the type of the event that tells a client that its
-    last event ID is not known, text of one line. `TypeError` or `ValueError` for other values.
+_get_ident = six.moves._thread.get_ident
 
-    Adding raises as for `Sse`. With a history each message has an id, which is the channel's own
-    if none is given, and an id that resets raises `ValueError`. A block larger than
-    `max_pending` raises `BufferError`: it would close every stream.
+
+def _new_epoch():
+    return binascii.hexlify(os.urandom(6))
+
+
+def _topic(value):
+    """A topic as exact text, so that no subclass decides what it is equal to."""
+    topic = _text("topic", value)
+    if not 0 < len(_encode(topic)) <= _MAX_TOPIC:
+        raise ValueError("topic must have 1 to %d bytes" % _MAX_TOPIC)
+    return topic
+
+
+class _Log(object):
+    """The streams and the history of a channel in one process, and the one order of all.
+
+    `streams` holds the open streams, as the keys of a dict: weak references, since a handler may
+    fail between `open` and `stream`. `listeners` holds those of each topic in the same way. A
+    stream removes itself, without the lock, when it is closed: it may be in a finalizer.
+
+    All below changes under `lock`, in the jobs of `inbox`, which `work` runs one after the other:
+    so all streams, and the history, have one order. `inside` has the threads that are in a call.
+    Locks are taken channel first, then stream. An RLock would not do instead: an inner call would
+    run in the middle of the outer one, and on Python 2 a signal handler can hang in it.
+
+    `history` holds the number, block, id block and topics (None: for all) of each message, oldest
+    first; before them one more, which is discarded already, or was never there: all that is kept
+    follows it. `places` has the numbers of each id that a user gave, oldest first.
+
+    `discarded` has for each topic the number of its message that was discarded last,
+    `discarded_for_all` that of the messages for all. `floor` is the highest number of those that
+    `discarded` has lost.
     """
 
-    # `_streams` holds the open streams, as the keys of a dict: weak references, since a handler
-    # may fail between `open` and `stream`. Each removes itself when it is closed, without the
-    # lock: it may be in a finalizer.
-    #
-    # All below changes under `_lock`, in the jobs of `_inbox`, which `_run` runs one after the
-    # other: so all streams, and the history, have one order. `_inside` has the threads that are
-    # in a call. Locks are taken channel first, then stream.
-    #
-    # `_history` holds the last messages, oldest first, each with its number and its id block;
-    # `_count` is the number of the newest, `_newest` its id block. `_places` has the number of
-    # each by its id block (of two alike the first counts), and that of `_base`: the id block of
-    # the message discarded last, which all of the history follows.
-    #
-    # `_epoch` begins the channel's own ids in the process `_pid`. `_reset` begins the block that
-    # tells a client that its id is not known.
+    def __init__(self, size, retry, max_pending, reset):
+        self.size = size
+        self.retry = retry              # milliseconds, or None
+        self.max_pending = max_pending
+        self.reset = reset              # the start of the block for an id that is not known
+        self.closed = False
+        self.streams = {}
+        self.listeners = {}
+        self.lock = threading.Lock()
+        self.inbox = collections.deque()
+        self.inside = set()
+        self.begin(_new_epoch(), 0)
 
-    def __init__(self, history=0, default_retry=2000, max_pending=1048576, reset_event="reset"):
-        self._size = _integer("history", history, 0, rule="0 or more")
-        self._retry = None if default_retry is None else _milliseconds(default_retry)
-        self._max_pending = _limit(max_pending)
-        self._reset = _head(_text("reset_event", reset_event), "reset_event") + b"\n"
-        self._streams = {}
-        self._lock = threading.Lock()
-        self._inbox = collections.deque()
-        self._inside = set()
-        self._history = collections.deque()
-        self._places = {}
-        self._count = 0
-        self._pid = None
-        self._renew()
+    def begin(self, epoch, number):
+        """Begin a history, before which is the message of this number."""
+        self.pid = os.getpid()
+        self.own = b"id: " + epoch + b"-"       # the channel's own ids begin with it
+        self.history = collections.deque([(number, b"", self.own_id(number), ())])
+        self.places = {}
+        self.discarded = collections.OrderedDict()
+        self.discarded_for_all = self.floor = number
 
-    def _run(self, job, *args):
+    def renew(self):
+        """Draw an epoch, once in each process: forked workers must not make the same ids."""
+        if self.pid != os.getpid():
+            parents, self.own = self.own, b"id: " + _new_epoch() + b"-"
+            self.pid = os.getpid()
+            if len(self.history) == 1:
+                self.history[0] = (0, b"", self.own_id(0), ())
+            for number, _, id_block, _ in self.history:
+                if id_block.startswith(parents):
+                    self.places.setdefault(id_block, []).append(number)
+
+    def own_id(self, number):
+        """The id block of the channel's own id for the message of this number."""
+        return self.own + _encode("%d\n\n" % number)
+
+    def run(self, job, *args):
         """Run `job(*args)` under the lock; within a call of the same thread, leave it to that one.
 
         Such an inner call comes from a signal handler, a finalizer or a generator that ends.
         """
-        self._inbox.append((job, args))
-        thread = six.moves._thread.get_ident()
-        if thread in self._inside:
+        thread = _get_ident()
+        if thread in self.inside:
+            self.inbox.append((job, args))
             return
-        while True:
-            # In the try: a signal handler may raise between any two lines, and a thread that
-            # stayed in the set would never send again. Before the lock: a signal handler
-            # between the two would wait for ever.
-            try:
-                self._inside.add(thread)
-                # Also for an empty inbox: another thread may just be running the job.
-                with self._lock:
-                    while self._inbox:
-                        job, args = self._inbox.popleft()
-                        job(*args)
-            finally:
-                self._inside.discard(thread)
-            # One may have been left since the last look.
-            if not self._inbox:
-                return
-
-    def _renew(self):
-        """Draw an epoch, once in each process: forked workers must not make the same ids."""
-        if self._pid != os.getpid():
-            self._epoch = binascii.hexlify(os.urandom(6)).decode("ascii")
-            if not self._count:
-                self._base = self._newest = self._own_id(0)
-                self._places = {self._base: 0}
-            self._pid = os.getpid()
-
-    def _own_id(self, number):
-        return _id_block("%s-%d" % (self._epoch, number))
-
-    def _publish(self, block, id_block):
-        streams = self.streams
+        # In the try: a signal handler may raise between any two lines, and a thread that stayed
+        # in the set would never send again. Before the lock: a signal handler between the two
+        # would wait for ever.
         try:
-            if self._size and id_block is not None:
-                block = self._keep(block, id_block)
+            self.inside.add(thread)
+            with self.lock:
+                job(*args)
+                self.work()
+        finally:
+            self.inside.discard(thread)
+        # One may have been left since the last look.
+        if self.inbox:
+            self.run(self.work)
+
+    def work(self):
+        while self.inbox:
+            job, args = self.inbox.popleft()
+            job(*args)
+
+    def run_soon(self, job, *args):
+        """The same without waiting for the lock: whoever holds it runs the job too."""
+        self.inbox.append((job, args))
+        thread = _get_ident()
+        while self.inbox and thread not in self.inside:
+            try:
+                self.inside.add(thread)
+                if not self.lock.acquire(False):
+                    return
+                try:
+                    self.work()
+                finally:
+                    self.lock.release()
+            finally:
+                self.inside.discard(thread)
+
+    def members(self, topics):
+        """The open streams that listen to one of these topics (None: all), each once."""
+        if topics is None:
+            refs = list(self.streams)
+        else:
+            refs = set()
+            for topic in topics:
+                refs.update(list(self.listeners.get(topic, ())))
+        return [sse for sse in [ref() for ref in refs] if sse is not None]
+
+    def add(self, block, id_block, topics, keep):
+        """Check a block that an adding call made, and send it; `topics` as for `members`."""
+        if self.closed:
+            raise Closed(_CLOSED)
+        if not isinstance(keep, bool):
+            raise TypeError("keep must be True or False, not %s" % type(keep).__name__)
+        if not keep:
+            if id_block:
+                raise ValueError("a message with an id must be kept")
+            id_block = None
+        elif id_block and self.size:
+            if id_block == _RESET_ID:
+                raise ValueError("id must not be empty in a channel with a history")
+            if id_block.startswith(self.own):
+                raise ValueError("id must not be one of the channel's own")
+        size = len(block) + (_MAX_OWN_ID if self.size and id_block == b"" else 0)
+        if self.max_pending is not None and size > self.max_pending:
+            raise BufferError(_TOO_MANY % (size, self.max_pending))
+        if topics is None or topics:
+            self.run(self.publish, block, id_block, topics)
+
+    def publish(self, block, id_block, topics):
+        streams = self.members(topics)
+        try:
+            if self.size and id_block is not None:
+                block = self.keep(block, id_block, topics)
             while streams:
                 try:
                     streams[-1]._add(block)
@@ -1161,81 +1230,227 @@ class Channel(_Adding):
             for sse in streams:
                 sse.close()
 
-    def _keep(self, block, id_block):
+    def keep(self, block, id_block, topics):
         """Add a message to the history; its block, with its id."""
-        self._renew()
-        self._count += 1
-        if not id_block:
-            id_block = self._own_id(self._count)
+        self.renew()
+        number = self.history[-1][0] + 1
+        if id_block:
+            self.places.setdefault(id_block, []).append(number)
+        else:
+            id_block = self.own_id(number)
             block = block[:-1] + id_block
-        if len(self._history) == self._size:
-            self._places.pop(self._base, None)
-            number, _, self._base = self._history.popleft()
-            self._places[self._base] = number
-        self._history.append((self._count, block, id_block))
-        self._places.setdefault(id_block, self._count)
-        self._newest = id_block
+        self.history.append((number, block, id_block, topics))
+        if len(self.history) > self.size + 1:
+            self.discard()
         return block
 
-    def _missed(self, last_id):
-        """The blocks that a client with this last event ID missed."""
-        try:
-            place = self._places.get(_id_block(last_id))
-        except ValueError:
-            place = None        # nobody could have given it such an id
-        blocks = []
-        if place is None:
-            # With the id before the history: a client cut off here is not told again.
-            blocks.append(self._reset + self._base)
-            place = 0
-        # From the end: the cost does not depend on how long the history is. Jython cannot reverse
-        # an empty deque.
-        missed = itertools.takewhile(lambda kept: kept[0] > place, reversed(self._history or ()))
-        return blocks + [block for _, block, _ in missed][::-1]
+    def discard(self):
+        """Discard the oldest message; it is now the one before the history."""
+        id_block = self.history.popleft()[2]
+        numbers = self.places.get(id_block)
+        if numbers is not None:
+            numbers.pop(0)
+            if not numbers:
+                del self.places[id_block]
+        number, _, _, topics = self.history[0]
+        if topics is None:
+            self.discarded_for_all = number
+            return
+        for topic in topics:
+            self.discarded.pop(topic, None)     # to the end
+            self.discarded[topic] = number
+        while len(self.discarded) > _MAX_DISCARDED:
+            self.floor = self.discarded.popitem(last=False)[1]
 
-    def _join(self, sse, last_id):
+    def place(self, last_id):
+        """The number of the message with this id, or None: nobody knows it.
+
+        One of the channel's own ids has its place for ever, another one while it is kept.
+        """
+        try:
+            id_block = _id_block(last_id)
+        except ValueError:
+            return None     # nobody could have given it such an id
+        if id_block.startswith(self.own):
+            digits = id_block[len(self.own):-2]
+            # Of bytes: isdigit() of text, and int(), know more digits than those of ASCII.
+            number = int(digits) if digits.isdigit() else -1
+            known = number <= self.history[-1][0] and self.own_id(number) == id_block
+            return number if known else None
+        return self.places.get(id_block, [None])[0]
+
+    def missed(self, last_id, topics):
+        """The blocks that a client with this last event ID and these topics missed."""
+        place = self.place(last_id)
+        discarded = [self.discarded.get(topic, self.floor) for topic in topics]
+        told = place is None or place < max(discarded + [self.discarded_for_all])
+        if told:
+            place = self.history[0][0]
         blocks = []
-        if self._retry is not None:
+        # From the end: the cost does not depend on how long the history is.
+        for number, block, _, to in reversed(self.history):
+            if number <= place:
+                break
+            if to is None or not to.isdisjoint(topics):
+                blocks.append(block)
+        if told:
+            # With the id before the history: a client cut off here is not told again.
+            blocks.append(self.reset + self.history[0][2])
+        blocks.reverse()
+        return blocks
+
+    def close_streams(self, topics):
+        for sse in self.members(topics):
+            sse.close()
+
+    def join(self, sse, last_id, topics):
+        blocks = []
+        if self.retry is not None:
             blocks.append(_retry_block(
-                random.randint(self._retry, min(2 * self._retry, _MAX_RETRY))))
-        if self._size:
-            self._renew()
+                random.randint(self.retry, min(2 * self.retry, _MAX_RETRY))))
+        if self.size:
+            self.renew()
             if last_id is not None:
-                blocks += self._missed(last_id)
+                blocks += self.missed(last_id, topics)
             else:
                 # A client cut off before its first event resumes from the newest id. It shares
                 # the block of the retry: to httpx-sse each block without data is an empty event.
-                blocks = [b"".join(blocks)[:-1] + self._newest]
+                blocks = [b"".join(blocks)[:-1] + self.history[-1][2]]
         sse._buffer.extend(blocks)
-        streams = self._streams
-        ref = weakref.ref(sse, lambda ref: streams.pop(ref, None))
+        leave = functools.partial(self.leave, topics)
+        ref = weakref.ref(sse, leave)
         # By this very object: on Jython two references to one object are two keys.
-        sse._leave = functools.partial(streams.pop, ref, None)
-        streams[ref] = True
-        if self._closed or sse.closed:      # or it was closed before this job ran
+        sse._leave = functools.partial(leave, ref)
+        self.streams[ref] = True
+        for topic in topics:
+            self.listeners.setdefault(topic, {})[ref] = True
+        if self.closed or sse.closed:       # or it was closed before this job ran
             sse._end()
 
-    def _add(self, block, id_block=None):
-        if self._closed:
-            raise Closed(_CLOSED)
-        if self._size and id_block == _RESET_ID:
-            raise ValueError("id must not be empty in a channel with a history")
-        size = len(block) + (_MAX_OWN_ID if self._size and id_block == b"" else 0)
-        if self._max_pending is not None and size > self._max_pending:
-            raise BufferError(_TOO_MANY % (size, self._max_pending))
-        self._run(self._publish, block, id_block)
+    def leave(self, topics, ref):
+        """Remove a stream. Takes no lock that another thread holds: this may be a finalizer."""
+        self.streams.pop(ref, None)
+        for topic in topics:
+            listeners = self.listeners.get(topic)
+            if listeners is not None:
+                listeners.pop(ref, None)
+                if not listeners:
+                    self.run_soon(self.prune, topic)
 
-    def open(self, request=None):
+    def prune(self, topic):
+        """Remove a topic without listeners; under the lock, or one could be about to join."""
+        if not self.listeners.get(topic, True):
+            del self.listeners[topic]
+
+
+class _Caught(_Adding):
+    """Catches the block of one adding call."""
+
+    __slots__ = ("block", "id_block")
+
+    def _add(self, block, id_block=None):
+        self.block = block
+        self.id_block = id_block
+
+
+class _Audience(_Adding):
+    """What `Channel.to` gives: adds to the open streams that listen to one of some topics."""
+
+    # Names of the form __name, here and in `Channel`: a subclass cannot break them by its own.
+
+    def __init__(self, log, topics):
+        self.__log = log
+        self.__topics = topics      # None: all streams
+
+    @property
+    def closed(self):
+        """Whether `close()` of the channel was called."""
+        return self.__log.closed
+
+    def add_message(self, event, text, encoding="utf-8", event_id=None, keep=True):
+        """Add an event, as `Sse.add_message` does, and raises.
+
+        `keep=False`: it goes to those who listen now, without an id, and the history does not
+        keep it. `TypeError` if `keep` is not a bool; `ValueError` for `keep=False` with an
+        `event_id`. With a history each message that is kept has an id, which is the channel's own
+        if none is given; an id that resets, or is like one of the channel's own, is a
+        `ValueError`. `BufferError` for a block larger than `max_pending`: it would close every
+        stream.
+        """
+        caught = _Caught()
+        caught.add_message(event, text, encoding, event_id)
+        self.__log.add(caught.block, caught.id_block, self.__topics, keep)
+
+    def add_json(self, event, value, event_id=None, default=None, keep=True):
+        """Add an event, as `Sse.add_json` does; `keep` as for `add_message`."""
+        caught = _Caught()
+        caught.add_json(event, value, event_id, default)
+        self.__log.add(caught.block, caught.id_block, self.__topics, keep)
+
+    def add_comment(self, text=""):
+        """Add a comment, as `Sse.add_comment` does."""
+        caught = _Caught()
+        caught.add_comment(text)
+        self.__log.add(caught.block, None, self.__topics, True)
+
+    @property
+    def streams(self):
+        """The open streams, each once, a new list."""
+        return self.__log.members(self.__topics)
+
+    def close(self):
+        """End these streams, which send what is pending first. Others may be opened."""
+        log = self.__log
+        log.run(log.close_streams, self.__topics)
+
+    def __repr__(self):
+        return "<%s: %d streams>" % (type(self).__name__, len(self.streams))
+
+
+class Channel(_Audience):
+    """Sends whatever is added to every open stream, or to those of a topic, encoded once.
+
+    `history`: how many of the last messages are kept for clients that reconnect, an int from
+    0. `default_retry`: the least reconnection time, as for `Sse`; each stream gets its own, up
+    to twice that, so that clients that were cut off together reconnect apart. `max_pending`:
+    how many bytes may be pending in each stream, as for `Sse`; a slow client's stream, where it
+    would be more, is closed. `reset_event`: the type of the event that tells a client that it
+    missed what is not kept, text of one line. `TypeError` or `ValueError` for other values.
+    """
+
+    def __init__(self, history=0, default_retry=2000, max_pending=1048576, reset_event="reset"):
+        self.__log = _Log(
+            _integer("history", history, 0, rule="0 or more"),
+            None if default_retry is None else _milliseconds(default_retry),
+            _limit(max_pending),
+            _head(_text("reset_event", reset_event), "reset_event") + b"\n")
+        super(Channel, self).__init__(self.__log, None)
+
+    def to(self, *topics):
+        """Those that listen to one of these topics, text or bytes: add to them, or close them.
+
+        Without topics nobody: what is added is checked, and discarded. `TypeError` for another
+        type; `ValueError` if one is empty or has more than 1024 bytes.
+        """
+        return _Audience(self.__log, frozenset([_topic(topic) for topic in topics]))
+
+    def open(self, request=None, topics=()):
         """A new `Sse`, which begins with what its client missed, and gets whatever is added.
 
         `request` is anything that `last_event_id` takes, or the last event ID itself, as text or
-        bytes; None or empty: a new client. A client whose id is known gets all messages after
-        it. One whose id is not known gets an event of the type `reset_event`, with empty data,
-        and all of the history. A new client gets the newest id.
+        bytes; None or empty: a new client. `topics` is one, as for `to`, or a list, tuple, set or
+        frozenset of them: the stream gets what is added to these and what is added for all. A
+        client whose id is known gets all of this after it. One whose id is not known, or that
+        missed something that is not kept, gets an event of the type `reset_event`, with empty
+        data, and all that is kept. A new client gets the newest id.
 
         It is closed already for a HEAD request, and in a closed channel. `TypeError` as for
-        `last_event_id`.
+        `last_event_id` and `to`, `ValueError` as for `to`.
         """
+        if topics != ():
+            if not isinstance(topics, (list, tuple, set, frozenset)):
+                topics = [topics]
+            topics = frozenset([_topic(topic) for topic in topics])
         method = None
         if isinstance(request, bytes):
             last_id = _header_text(request)
@@ -1243,18 +1458,14 @@ class Channel(_Adding):
             last_id = request or None
         else:
             last_id, method = _read_request(request)
-        sse = Sse(None, self._max_pending)
+        log = self.__log
+        sse = Sse(None, log.max_pending)
         if method == "HEAD":
             # An asynchronous framework runs the iterator, and would keep it open.
             sse.close()
         else:
-            self._run(self._join, sse, last_id)
+            log.run(log.join, sse, last_id, topics)
         return sse
-
-    @property
-    def streams(self):
-        """The open streams, a new list."""
-        return [sse for sse in [ref() for ref in list(self._streams)] if sse is not None]
 
     @property
     def newest_id(self):
@@ -1262,21 +1473,23 @@ class Channel(_Adding):
 
         Read it before a database, and `open` from it: no message falls between the two.
         """
-        if not self._size:
+        log = self.__log
+        if not log.size:
             return None
-        self._run(self._renew)
-        return self._newest[len(b"id: "):-len(b"\n\n")].decode("utf-8")
+        log.run(log.renew)
+        return log.history[-1][2][len(b"id: "):-len(b"\n\n")].decode("utf-8")
 
     def close(self):
         """End every stream, which sends what is pending first. Nothing more can be added."""
-        self._closed = True
-        self._run(lambda: [sse.close() for sse in self.streams])
+        self.__log.closed = True
+        super(Channel, self).close()
 
     def __call__(self, environ, start_response):
         """The WSGI application: `open(environ)`, answered."""
         return self.open(environ)(environ, start_response)
 
     def __repr__(self):
+        log = self.__log
         return "<%s: %d streams, %d messages in the history%s>" % (
-            type(self).__name__, len(self._streams), len(self._history),
-            ", closed" if self._closed else "")
+            type(self).__name__, len(log.streams), len(log.history) - 1,
+            ", closed" if log.closed else "")

@@ -94,7 +94,7 @@ def test_bound_is_free_again(take):
 
 def test_bound_is_free_again_in_a_stream():
     sse = Sse(None, max_pending=18)
-    chunks = sse.stream(None)
+    chunks = sse.stream()
     assert next(chunks) == b": \n"
     for _ in range(3):
         sse.add_message("e", "x")
