@@ -55,7 +55,7 @@ def test_any_id_in_a_query_is_read(pairs):
         [(name, text.encode("utf-8")) for name, text in pairs]))
     ids = [text for name, text in pairs if name == "lastEventId" and text]
     expected = ids[-1] if ids else None
-    assert last_event_id({"REQUEST_METHOD": "GET", "QUERY_STRING": query}) == expected
+    assert last_event_id({"REQUEST_METHOD": str("GET"), "QUERY_STRING": query}) == expected
     assert last_event_id({"type": "http", "headers": [], "query_string": query.encode("ascii")}
                          ) == expected
 
