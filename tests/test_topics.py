@@ -607,26 +607,16 @@ def test_ids_that_users_give(history, ids, last_event_id, expected, topics):
 def test_a_place_of_its_own_beside_ids_that_users_give():
     """`EPOCH-N` has a place also where the message with that number has another id."""
     channel = silent(history=1)
-    for event_id in "ABC":
-        channel.to("b").add_message(None, "x", event_id=event_id)
-    channel.to("a").add_message(None, "y", event_id="D")
-    for number in range(4):
-        last = own_id(silent(history=1), number)
-        assert received(channel, last, "a") == ["reset", "y"]
-    epoch = quiet_epoch(channel)
-    for number in range(4):
-        assert received(channel, "%s-%d" % (epoch, number), "a") == ["y"]
-    assert received(channel, epoch + "-4", "a") == []
-    assert received(channel, epoch + "-5", "a") == ["reset", "y"]
-
-
-def quiet_epoch(channel):
-    """Of a channel whose newest id is one that a user gave."""
-    channel.to("nobody").add_message(None, "x", keep=False)
-    sse = channel.open(None, "nobody")
-    channel.to("nobody").add_message(None, "z")
-    epoch = [line for line in sse.data_to_send().decode().split("\n") if "id: " in line][-1]
-    return epoch[len("id: "):].split("-")[0]
+    own_ids = [own_id(channel, number) for number in range(6)]
+    for topic, event_id in ("b", "A"), ("b", "B"), ("b", "C"), ("a", "D"):
+        channel.to(topic).add_message(None, "y", event_id=event_id)
+    for last in own_ids[:4]:
+        assert received(channel, last, "a") == ["y"]
+    assert received(channel, own_ids[4], "a") == []
+    assert received(channel, own_ids[5], "a") == ["reset", "y"]
+    # Not those of another channel.
+    for number in range(5):
+        assert received(channel, own_id(silent(history=1), number), "a") == ["reset", "y"]
 
 
 def test_who_may_hear_a_topic_may_read_all_that_is_kept_of_it():
