@@ -9,7 +9,12 @@ from wsgiref.validate import validator
 import pytest
 import six
 
-from sse import HEADERS, last_event_id, Sse
+from sse import Channel, HEADERS, last_event_id, Sse
+
+try:
+    from time import process_time
+except ImportError:
+    from time import clock as process_time
 
 
 def test_headers():
@@ -169,6 +174,125 @@ def test_not_a_request(sent):
     assert message.endswith("one of these, not " + type(sent).__name__)
     for word in ["WSGI environ", "ASGI scope", "headers", "request"]:
         assert word in message
+
+
+# -- The query ----------------------------------------------------------------------------
+
+
+def environ_with(query, **more):
+    native = query if six.PY2 else query.decode("latin-1")
+    return dict({"REQUEST_METHOD": str("GET"), "QUERY_STRING": native}, **more)
+
+
+def scope_with(query, *headers):
+    return {"type": "http", "method": "GET", "headers": list(headers), "query_string": query}
+
+
+QUERIES = [
+    (b"lastEventId=7", "7"), (b"lastEventId=0", "0"), (b"a=b&lastEventId=7&c=d", "7"),
+    (b"?lastEventId=7", None), (b"&lastEventId=7", "7"), (b"&&lastEventId=7&&", "7"),
+    # `&` alone separates.
+    (b"a=b;lastEventId=7", None), (b"lastEventId=7;a=b", "7;a=b"), (b"lastEventId=a=b", "a=b"),
+    # Of several the last that is not empty: polyfills append theirs.
+    (b"lastEventId=1&lastEventId=2", "2"), (b"lastEventId=1&lastEventId=", "1"),
+    (b"lastEventId=&lastEventId=2&lastEventId", "2"), (b"lastEventId=1&x&lastEventId=2&y=3", "2"),
+    (b"lastEventId=", None), (b"lastEventId", None), (b"", None), (b"lastEventId=&lastEventId=",
+                                                                   None),
+    # Another name.
+    (b"lasteventid=7", None), (b"LastEventId=7", None), (b"xlastEventId=7", None),
+    (b"lastEventIdx=7", None), (b"last-event-id=7", None), (b"x=lastEventId=7", None),
+    # Percent-encoding, and plus.
+    (b"lastEventId=a+b", "a b"), (b"lastEventId=a%20b", "a b"), (b"lastEventId=a%2Bb", "a+b"),
+    (b"lastEventId=%26%3d%25", "&=%"), (b"lastEventId=%E2%80%A6%e2%80%a6", "\u2026\u2026"),
+    (b"lastEventId=%f0%9f%98%80", "\U0001f600"), (b"lastEventId=\xe2\x80\xa6", "\u2026"),
+    (b"lastEventId=\xe2%80\xa6", "\u2026"), (b"lastEventId=%00", "\0"),
+    (b"lastEventId=a%0Ab", "a\nb"), (b"lastEventId=+", " "), (b"lastEventId=%2500", "%00"),
+    # What is no percent-encoding is itself.
+    (b"lastEventId=100%", "100%"), (b"lastEventId=%zz", "%zz"), (b"lastEventId=%4", "%4"),
+    (b"lastEventId=%u2026", "%u2026"),
+    # No UTF-8.
+    (b"lastEventId=%ff", None), (b"lastEventId=\xff", None), (b"lastEventId=%ed%a0%80", None),
+    (b"lastEventId=%c0%8a", None), (b"lastEventId=%e2%80", None), (b"lastEventId=1&lastEventId=%ff",
+                                                                   None),
+    (b"lastEventId=%ff&lastEventId=2", "2"), (b"\xff=%ff&lastEventId=2", "2"),
+    (b"lastEventId=" + b"x" * 65536, "x" * 65536),
+]
+QUERY_KINDS = [
+    environ_with, scope_with,
+    lambda query: Request(environ=environ_with(query)),
+    lambda query: Request(META=environ_with(query)),
+    lambda query: Request(scope=scope_with(query)),
+    lambda query: mapping_request({"lastEventId": "forged"}, scope=scope_with(query)),
+    lambda query: {"query_string": query, "headers": []},
+]
+
+
+@pytest.mark.parametrize("query, event_id", QUERIES)
+@pytest.mark.parametrize("request_of", QUERY_KINDS, ids=[
+    "environ", "scope", "Flask, Bottle, Pyramid", "Django", "Starlette", "a mapping of something",
+    "scope of two keys"])
+def test_last_event_id_of_the_query(request_of, query, event_id):
+    found = last_event_id(request_of(query))
+    assert found == event_id
+    assert found is None or type(found) is six.text_type
+
+
+@pytest.mark.parametrize("sent", [
+    environ_with(b"lastEventId=1", HTTP_LAST_EVENT_ID=str("2")),
+    Request(environ=environ_with(b"lastEventId=1", HTTP_LAST_EVENT_ID=str("2"))),
+    scope_with(b"lastEventId=1", (b"last-event-id", b"2")),
+    scope_with(b"lastEventId=1", (b"Last-Event-ID", b"3"), (b"last-event-id", b"2")),
+    Request(scope=scope_with(b"lastEventId=1", (b"last-event-id", b"2"))),
+    # Without a REQUEST_METHOD: the dict of a test.
+    {"HTTP_LAST_EVENT_ID": str("2")}, Request(META={"HTTP_LAST_EVENT_ID": str("2")}),
+    Request(environ={"HTTP_LAST_EVENT_ID": str("2"), "QUERY_STRING": str("lastEventId=1")}),
+])
+def test_the_header_counts_before_the_query(sent):
+    assert last_event_id(sent) == "2"
+
+
+@pytest.mark.parametrize("sent", [
+    # A scope without a query, and values that no server hands over.
+    {"type": "http", "headers": []}, {"type": "http", "headers": [], "query_string": None},
+    {"type": "http", "headers": [], "query_string": 5},
+    {"REQUEST_METHOD": str("GET"), "QUERY_STRING": None},
+    {"REQUEST_METHOD": str("GET"), "QUERY_STRING": 5},
+    {"REQUEST_METHOD": str("GET"), "QUERY_STRING": "lastEventId=\u2026"},
+    # No query, but a header of that name.
+    {"lastEventId": "7"}, {"headers": {"lastEventId": "7"}}, Request(headers={"lastEventId": "7"}),
+    scope_with(b"", (b"lastEventId", b"7")), environ_with(b"", HTTP_LASTEVENTID=str("7")),
+])
+def test_no_query(sent):
+    assert last_event_id(sent) is None
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("part", [
+    b"&", b"lastEventId=&", b"lastEventId=7&", b"lastEventId", b"%", b"%41", b"+", b"=", b"x=y&",
+    b"lastEventId=%ff&", b"\xe2\x80\xa6", b";"])
+@pytest.mark.parametrize("request_of", QUERY_KINDS[:2], ids=["environ", "scope"])
+def test_a_long_query_takes_linear_time(request_of, part):
+    def seconds(size):
+        sent = request_of(b"lastEventId=1" + part * (size // len(part)))
+        times = []
+        for _ in range(5):
+            start = process_time()
+            last_event_id(sent)
+            times.append(process_time() - start)
+        return min(times)
+
+    # 8 times as long; quadratic would be 64.
+    assert seconds(2 ** 20) < 24 * max(seconds(2 ** 17), 1e-4)
+
+
+def test_an_id_of_the_query_resumes():
+    channel = Channel(history=5, default_retry=None)
+    channel.add_message(None, "before", event_id="a b")
+    channel.add_message(None, "after", event_id="c")
+    for request_of in QUERY_KINDS:
+        assert channel.open(request_of(b"&lastEventId=a+b")).data_to_send() == (
+            b"data: after\nid: c\n\n")
+    assert channel.open(environ_with(b"lastEventId=a+b", REQUEST_METHOD=str("HEAD"))).closed
 
 
 def start_response(status, headers, exc_info=None):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from model import lf, plain, plain_data, plain_event, plain_id, plain_retry, Refused
 from spec_decoder import Decoder, decode, utf8_decode
-from sse import Sse
+from sse import last_event_id, Sse
 from strategies import CALLS, ENCODINGS, EVENTS, IDS, OBJECTS, RETRIES, STREAMS, TEXTS
 from support import closed_stream
 
@@ -46,6 +46,28 @@ def test_any_comment_is_ignored(text):
     assert client.events == [("e", "x", "")]
     assert client.comments == lf(text).count("\n") + 1
     assert client.reconnection_time is None
+
+
+@given(st.lists(st.tuples(st.sampled_from(["lastEventId", "lastEventId", "x", ""]), TEXTS)))
+def test_any_id_in_a_query_is_read(pairs):
+    """As a browser's URLSearchParams, and six's urlencode, write it."""
+    query = str(six.moves.urllib.parse.urlencode(
+        [(name, text.encode("utf-8")) for name, text in pairs]))
+    ids = [text for name, text in pairs if name == "lastEventId" and text]
+    expected = ids[-1] if ids else None
+    assert last_event_id({"REQUEST_METHOD": str("GET"), "QUERY_STRING": query}) == expected
+    assert last_event_id({"type": "http", "headers": [], "query_string": query.encode("ascii")}
+                         ) == expected
+
+
+@given(st.lists(st.sampled_from([
+    b"lastEventId", b"=", b"&", b"%", b"%4", b"%41", b"+", b";", b"?", b"7", b"\xff", b"\xe2",
+    b"%E2%80%A6", b"\x00"]) | st.binary()).map(b"".join))
+def test_any_query_is_read_without_an_error(query):
+    native = query if six.PY2 else query.decode("latin-1")
+    found = last_event_id({"REQUEST_METHOD": str("GET"), "QUERY_STRING": native})
+    assert found == last_event_id({"type": "http", "headers": [], "query_string": query})
+    assert found is None or found and type(found) is six.text_type
 
 
 def arrives_or_is_refused(call, expected):

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+import weakref
 
 import six
 
@@ -24,6 +25,7 @@ import sse
 from sse import Channel, Closed, last_event_id, Sse
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "tests"))
+from held import held       # noqa: E402
 from spec_decoder import decode as decoded, Decoder     # noqa: E402
 
 WRITERS = 8
@@ -321,11 +323,13 @@ def close_storm():
 class Client(object):
     """One that breaks off at random, also within an event, and reconnects with the last id."""
 
-    def __init__(self, channel, way, seed):
+    def __init__(self, channel, way, seed, topics=(), steady=False):
         self.channel = channel
         self.way = way
+        self.topics = topics
+        self.steady = steady        # never breaks off
         self.random = random.Random(seed)
-        self.sse = channel.open()
+        self.sse = channel.open(None, topics)
         # Its first id. Without one it would miss what is added before it reconnects.
         self.decoder = Decoder()
         self.events = self.decoder.feed(self.sse.data_to_send())
@@ -334,7 +338,8 @@ class Client(object):
     def run(self):
         while True:
             for chunk in READ[self.way](self.sse):
-                break_off = self.reconnected < 3 or self.random.random() < 0.2
+                break_off = not self.steady and (
+                    self.reconnected < 3 or self.random.random() < 0.2)
                 if break_off:
                     chunk = chunk[:self.random.randrange(len(chunk))]
                 self.events.extend(self.decoder.feed(chunk))
@@ -351,7 +356,7 @@ class Client(object):
             self.decoder = Decoder(last)
             headers = {"Last-Event-ID": last}
             self.sse = self.channel.open(self.random.choice([
-                environ, headers, last, last_event_id(environ)]))
+                environ, headers, last, last_event_id(environ)]), self.topics)
 
 
 def channel_storm(way):
@@ -426,6 +431,103 @@ def open_storm():
     return len(found)
 
 
+TOPICS = ["busy", "quiet", "Quiet", "quiet "]
+
+
+def audience(writer, number):
+    """The topics of a message: None for all; nearly all are for the busy one."""
+    drawn = random.Random(writer * 10007 + number)
+    if drawn.random() < 0.8:
+        return ["busy"]
+    return drawn.choice([None, ["quiet"], ["Quiet"], ["quiet ", "quiet"], ["busy", "Quiet"]])
+
+
+def check_topics(client, log):
+    """Each of its own once, in the order of the log; it was told only if it had missed one."""
+    own = [(place, message) for place, message in log
+           if not set(audience(*message) or client.topics).isdisjoint(client.topics)]
+    got, since, last, resets = [], 0, 0, 0
+    for event in client.events:
+        place = int(event.last_event_id.split("-")[1])
+        if event.type == "reset":
+            assert got == [row for row in own if since < row[0] <= last], "lost before a reset"
+            assert [row for row in own if last < row[0] <= place], "a reset for nothing"
+            got, since = [], place
+            resets += 1
+        else:
+            got.append((place, tuple(map(int, event.data.split(" ")))))
+        last = place
+    assert got == [row for row in own if row[0] > since], (
+        "lost, doubled, out of order, or not its own")
+    return resets
+
+
+def topic_storm(way, history, max_pending):
+    """Publishers to topics, clients that reconnect, and streams that come and go meanwhile."""
+    publishers = 2
+    channel = Channel(history=history, max_pending=max_pending)
+    # It listens to all of them: what it gets is the log.
+    witness = Client(channel, way, 0, TOPICS, steady=history < EVENTS)
+    clients = [Client(channel, way, seed, random.Random(seed).sample(TOPICS, 1 + seed % 3))
+               for seed in range(1, CLIENTS)]
+    done = threading.Event()
+
+    def publish(writer):
+        for number in range(EVENTS):
+            topics = audience(writer, number)
+            to = channel if topics is None else channel.to(*topics)
+            to.add_message(None, "%d %d" % (writer, number))
+            if number % 7 == 0:
+                channel.to("busy", "hall").add_comment("to some")
+
+    def come_and_go(seed):
+        """A topic of its own, and one that is empty again and again."""
+        opened = random.Random(seed)
+        number = 0
+        while not done.is_set():
+            number += 1
+            own = "gone %d %d" % (seed, number)
+            stream = channel.open(None, ["hall", own])
+            stream.flush()
+            channel.to(opened.choice(["hall", own])).add_message("greeting", own, keep=False)
+            assert own.encode("ascii") in stream.data_to_send(), "joined, and does not hear"
+            assert stream in channel.to("hall").streams, "joined, and is not there"
+            if opened.random() < 0.5:
+                stream.close()
+            else:
+                channel.to(own).close()
+            assert stream.closed and stream not in channel.to("hall", own).streams
+
+    def finish():
+        for thread in writers:
+            thread.join()
+        done.set()
+        for thread in others:
+            thread.join()
+        channel.add_message("last", "")
+
+    crew = Crew()
+    writers = [crew.add(publish, writer) for writer in range(publishers)]
+    others = [crew.add(come_and_go, seed) for seed in range(3)]
+    for client in clients + [witness]:
+        crew.add(client.run)
+    crew.add(finish)
+    crew.run()
+    for client in clients + [witness]:
+        assert client.events.pop().type == "last"
+    log = [(int(event.last_event_id.split("-")[1]), tuple(map(int, event.data.split(" "))))
+           for event in witness.events]
+    check([message for _, message in log], writers=publishers)
+    assert log == sorted(log), "not in the order of the ids"
+    resets = sum(check_topics(client, log) for client in clients + [witness])
+    assert not resets or history < EVENTS, "a reset, and all was kept"
+    assert channel.streams == channel.to("hall", *TOPICS).streams == []
+    left = [item for item in held(channel) if isinstance(item, weakref.ref)
+            or isinstance(item, six.text_type) and item.startswith(("gone", "hall"))]
+    assert not left, "left behind: %r" % left[:3]
+    return sum(len(client.events) for client in clients)
+
+
 STORMS = [
     ("iter", lambda: buffer_storm("iter")),
     ("iter, 2 readers", lambda: buffer_storm("iter", readers=2)),
@@ -446,6 +548,10 @@ STORMS = [
     ("channel, data_to_send", lambda: channel_storm("data_to_send")),
     ("channel, stream", lambda: channel_storm("stream")),
     ("channel, open and close", open_storm),
+    ("topics, iter", lambda: topic_storm("iter", 2 * EVENTS + 1, 20000)),
+    ("topics, stream", lambda: topic_storm("stream", 2 * EVENTS + 1, 20000)),
+    ("topics, data_to_send, trimmed", lambda: topic_storm("data_to_send", 50, None)),
+    ("topics, stream, trimmed", lambda: topic_storm("stream", 50, None)),
 ]
 
 

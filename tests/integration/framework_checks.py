@@ -255,6 +255,17 @@ class Events(object):
         with server.client(headers={"Last-Event-ID": "unknown"}) as client:
             assert client.read_until(b"\n\n").startswith(b"event: reset\n")
 
+    def test_reconnect_by_the_query(self, server):
+        """Some polyfills send the id there; the header counts before it."""
+        query = "&lastEventId=7&x=%ff;&lastEventId=%C3%A9+%2B%252B&lastEventId=&y"
+        for text, event_id in ("had", "é +%2B"), ("one", "1"), ("two", "2"):
+            server.control("add", text=text, id=event_id)
+        with server.client(params=query) as client:
+            for text in ("one", "two"):
+                assert client.read_until(b"\n\n").startswith(added(text))
+        with server.client(params=query, headers={"Last-Event-ID": "1"}) as client:
+            assert client.read_until(b"\n\n").startswith(added("two"))
+
     def test_head(self, server):
         name = server.name()
         response = requests.head(server.url + "/events", timeout=60)

@@ -156,6 +156,40 @@ def right_channel(environ: WSGIEnvironment, start_response: StartResponse) -> No
     print(sse, streams, application, body, closed)
 
 
+def right_topics(
+    channel: Channel,
+    strings: list[str],
+    both: list[str | bytes],
+    a_set: set[str],
+    a_frozenset: frozenset[bytes],
+    a_tuple: tuple[str, ...],
+) -> None:
+    for topics in "a", b"a", strings, both, a_set, a_frozenset, a_tuple, ():
+        channel.open(None, topics)
+    channel.open(None, ["a", b"b"])
+    channel.open({"HTTP_LAST_EVENT_ID": "7"}, topics=["room:42", "user:7"])
+    channel.open("7", {"a"})
+    channel.to()
+    channel.to(*strings)
+    to = channel.to("a", b"b")
+    to.add_message("list", ["a", b"b"], "utf-8", None, False)
+    to.add_message(None, "x", event_id=7, keep=True)
+    to.add_json("state", {"a": 1}, default=str, keep=False)
+    to.add_comment()
+    to.add_comment("ping", keep=False)
+    to.add_event_tick("x", event_id="7")
+    to.add_event_tick("x", keep=False)
+    channel.add_message("typing", "x", keep=False)
+    channel.add_json("typing", 1, keep=False)
+    channel.add_comment(keep=False)
+    channel.add_event_typing("x", "utf-8", None, False)
+    add: Callable[[str], None] = to.add_event_tick
+    streams: list[Sse] = to.streams
+    closed: bool = to.closed
+    to.close()
+    print(add, streams, closed)
+
+
 def produce(sse: Sse) -> None:
     sse.add_message("token", "x")
 
@@ -258,6 +292,34 @@ def wrong_channel(sse: Sse, channel: Channel) -> None:
     last_event_id(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     last_event_id(b"7")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     last_event_id(sse)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def wrong_topics(
+    sse: Sse, channel: Channel, strings: list[str], options: list[str | None], perhaps: str | None
+) -> None:
+    channel.to(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.to(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.to(perhaps)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.to(strings)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.to(topics="a")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    channel.open(None, None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.open(None, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.open(None, perhaps)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.open(None, options)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.open(None, {"a": 1})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.open(None, iter("a"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    to = channel.to("a")
+    to.add_message("x", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    to.add_json("x", 1, keep=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    to.add_event_x(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    to.open()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    to.closed = True  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    to.streams = []  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    to({}, None)  # type: ignore[operator]  # pyright: ignore[reportCallIssue]
+    sse.add_message("", "", keep=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    sse.add_json("x", 1, keep=False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    sse.add_comment(keep=False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    sse.add_event_x("x", keep=False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 def wrong_data(
