@@ -1,11 +1,13 @@
 import asyncio
+import os
 
 import uvicorn
-from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, StreamingResponse
-from sse import HEADERS, Sse
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, StreamingResponse
+from sse import HEADERS, Channel
 
 app = FastAPI()
+answers = Channel()     # nothing is added to it: each answer has a stream of its own
 
 
 async def write(sse, question):
@@ -16,31 +18,14 @@ async def write(sse, question):
 
 
 @app.get("/answer")
-async def answer(question: str):
-    stream = Sse().astream(producer=lambda sse: write(sse, question))
+async def answer(request: Request, question: str):
+    stream = answers.open(request).astream(producer=lambda sse: write(sse, question))
     return StreamingResponse(stream, headers=dict(HEADERS))
 
 
-@app.get("/", response_class=HTMLResponse)
+@app.get("/")
 async def page():
-    return """<!DOCTYPE html>
-<title>Question and answer</title>
-<form><input name="question" required> <button>Ask</button></form>
-<p></p>
-<script>
-  let source = null;
-  document.querySelector("form").onsubmit = event => {
-    event.preventDefault();
-    source?.close();
-    const answer = document.querySelector("p");
-    answer.textContent = "";
-    source = new EventSource("/answer?" + new URLSearchParams(new FormData(event.target)));
-    source.addEventListener("word", event => answer.append(event.data, " "));
-    source.addEventListener("done", event => event.target.close());
-    source.onerror = event => event.target.close();
-  };
-</script>
-"""
+    return FileResponse(os.path.join(os.path.dirname(__file__), "question.html"))
 
 
 if __name__ == "__main__":

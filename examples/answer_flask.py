@@ -1,13 +1,14 @@
 import time
 
-from flask import Flask, Response
-from sse import HEADERS, Sse
+from flask import Flask, Response, request, send_file
+from sse import HEADERS, Channel
 
 app = Flask(__name__)
+answers = Channel()     # nothing is added to it: each answer has a stream of its own
 
 
-def write(sse):
-    for word in "This takes its time".split():
+def write(sse, question):
+    for word in ("You asked: " + question).split():
         sse.add_event_word(word)    # raises Closed once the client has disconnected
         time.sleep(0.3)
     sse.add_event_done("")
@@ -15,21 +16,14 @@ def write(sse):
 
 @app.route("/answer")
 def answer():
-    return Response(Sse().stream(producer=write), headers=HEADERS)
+    question = request.args["question"]
+    stream = answers.open(request).stream(producer=lambda sse: write(sse, question))
+    return Response(stream, headers=HEADERS)
 
 
 @app.route("/")
 def page():
-    return """<!DOCTYPE html>
-<title>Answer</title>
-<p></p>
-<script>
-  const source = new EventSource("/answer");
-  source.addEventListener("word", event => document.querySelector("p").append(event.data, " "));
-  source.addEventListener("done", () => source.close());    // or the browser asks again
-  source.onerror = () => source.close();
-</script>
-"""
+    return send_file("question.html")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 
 import pytest
@@ -25,8 +26,10 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture
 def start(tmpdir):
-    """Of an example that a user saves somewhere and runs: the process, and its URL."""
-    def start(name):
+    """Of an example that a user saves somewhere, with its page, and runs: the process, its URL."""
+    def start(name, *pages):
+        for page in pages:
+            shutil.copy(os.path.join(EXAMPLES, page), str(tmpdir))
         port = free_port()
         with io.open(os.path.join(EXAMPLES, name), encoding="utf-8") as file:
             text = file.read()

@@ -5,17 +5,19 @@ What they do with others is stated too, so that a test fails on the day that the
 
 import asyncio
 import collections
+import concurrent.futures
 import contextlib
 import json
 import queue
 
 import pytest
 
-from sse import Sse, last_event_id
+from sse import HEADERS, Closed, Sse, last_event_id
 from streams import served
 
 FOREVER = 30
 BIG = "x" * (2 * 1024 * 1024)
+TEXTS = ["Good", " ", "morning\r\n\r\n", "data: \u2028\0\U0001f600", "", BIG]
 
 Request = collections.namedtuple("Request", "path body last_event_id sse")
 
@@ -23,7 +25,8 @@ Request = collections.namedtuple("Request", "path body last_event_id sse")
 class App(object):
     """Answers each request with an `Sse` that the test fills; it gets them with `next`."""
 
-    def __init__(self, **new):
+    def __init__(self, keepalive=15, **new):
+        self._keepalive = keepalive
         self._new = new
         self._requests = queue.Queue()
 
@@ -36,7 +39,8 @@ class App(object):
         if environ["PATH_INFO"] == "/messages" or body and "method" in body and "id" not in body:
             start_response("202 Accepted", [("Content-Length", "0")])
             return []
-        return sse(environ, start_response)
+        start_response("200 OK", list(HEADERS))
+        return sse.stream(self._keepalive)
 
     def next(self):
         return self._requests.get(timeout=FOREVER)
@@ -44,7 +48,7 @@ class App(object):
 
 @pytest.fixture
 def serve():
-    """`serve(default_retry)` gives an `App` and its address."""
+    """`serve(**new)` gives an `App` and its address."""
     with contextlib.ExitStack() as stack:
         def start(**new):
             app = App(**new)
@@ -70,7 +74,7 @@ def test_openai(serve, event):
     with openai_stream(url) as stream:
         request = app.next()
         assert request.path == "/v1/chat/completions"
-        for text in ["Good", " ", "morning\r\n\r\n", "data: \u2028\0\U0001f600", "", BIG]:
+        for text in TEXTS:
             request.sse.add_json(event, token(text))
             request.sse.add_comment("keepalive")
             assert next(stream).choices[0].delta.content == text
@@ -102,6 +106,91 @@ def test_openai_has_no_block_without_data(serve, add):
         sse.close()
         with pytest.raises(json.JSONDecodeError):
             next(stream)
+
+
+# Each of these gives the texts that it reads from the stream of a model's API.
+
+
+def groq(url):
+    client = pytest.importorskip("groq").Groq(api_key="none", base_url=url, max_retries=0)
+    for chunk in client.chat.completions.create(
+            model="m", messages=[{"role": "user", "content": "Hello"}], stream=True):
+        yield chunk.choices[0].delta.content
+
+
+def mistralai(url):
+    client = pytest.importorskip("mistralai.client").Mistral(api_key="none", server_url=url)
+    for chunk in client.chat.stream(model="m", messages=[{"role": "user", "content": "Hello"}]):
+        yield chunk.data.choices[0].delta.content
+
+
+def huggingface_hub(url):
+    hub = pytest.importorskip("huggingface_hub")
+    client = hub.InferenceClient(base_url=url, api_key="none")
+    for chunk in client.chat_completion([{"role": "user", "content": "Hello"}], stream=True):
+        yield chunk.choices[0].delta.content
+
+
+def google_genai(url):
+    genai = pytest.importorskip("google.genai")
+    client = genai.Client(api_key="none", http_options={"base_url": url})
+    for chunk in client.models.generate_content_stream(model="m", contents="Hello"):
+        yield chunk.text
+
+
+def google_token(text):
+    return {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}}]}
+
+
+def read(serve, client, new, event, **more):
+    """The texts that a client reads while they are added, with whatever `new` adds by itself."""
+    app, url = serve(**dict({"keepalive": 0.05}, **new))
+    make = google_token if client is google_genai else token
+    texts = client(url)
+
+    def answer():
+        sse = app.next().sse
+        with contextlib.suppress(Closed):       # the client failed, and disconnected
+            for text in TEXTS:
+                sse.add_json(event, make(text), **more)
+                if new.get("keepalive", 15):
+                    sse.add_comment("keepalive")
+            if client is not google_genai:
+                sse.add_message(event, "[DONE]")
+            sse.close()
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answered = pool.submit(answer)
+        try:
+            return list(texts)
+        finally:
+            answered.result(FOREVER)
+
+
+NO_RETRY = {"default_retry": None}
+BARE = {"default_retry": None, "keepalive": None}
+
+
+@pytest.mark.parametrize("client, new, event, more", [
+    (groq, NO_RETRY, None, {"event_id": "7"}),
+    (mistralai, {}, None, {"event_id": "7"}), (mistralai, {}, "token", {}),
+    (huggingface_hub, {}, None, {"event_id": "7"}), (huggingface_hub, {}, "token", {}),
+    (google_genai, BARE, None, {}),
+])
+def test_clients_of_models(serve, client, new, event, more):
+    assert read(serve, client, new, event, **more) == TEXTS
+
+
+@pytest.mark.parametrize("client, new, event, more", [
+    (groq, {}, None, {}), (groq, NO_RETRY, "token", {}), (groq, NO_RETRY, "message", {}),
+    (google_genai, NO_RETRY, None, {}), (google_genai, dict(BARE, default_retry=1), None, {}),
+    (google_genai, BARE, "message", {}), (google_genai, BARE, None, {"event_id": "7"}),
+])
+def test_what_clients_of_models_fail_at(serve, client, new, event, more):
+    with pytest.raises(Exception) as caught:
+        read(serve, client, new, event, **more)
+    assert type(caught.value).__name__ in {
+        "JSONDecodeError", "TypeError", "UnknownApiResponseError"}
 
 
 ANSWER = [
