@@ -136,15 +136,22 @@ else:
     _decode = bytes.decode
 
 
+def _codec(encoding):
+    """The codec of a text encoding. Others are not even tried: zlib's would unpack a bomb."""
+    codec = codecs.lookup(encoding)
+    if not getattr(codec, "_is_text_encoding", True):
+        raise LookupError("%s is not a text encoding" % codec.name)
+    return codec
+
+
 def _text(field, value, encoding="utf-8"):
     """`value`, text or bytes in `encoding`, as exact text."""
     if isinstance(value, bytes):
         value = bytes.__getitem__(value, slice(None))
-        codec = codecs.lookup(encoding)
+        codec = _codec(encoding)
         if codec.name == "utf-8":
             return _decode(value)
-        # A codec from bytes to bytes is not even tried: zlib's would unpack a bomb.
-        value = codec.decode(value)[0] if getattr(codec, "_is_text_encoding", True) else None
+        value = codec.decode(value)[0]
         if not isinstance(value, _TEXT):
             raise LookupError("%s is not a text encoding" % codec.name)
     if isinstance(value, _TEXT):
@@ -264,6 +271,9 @@ def _data(value, encoding):
 
 # -- Requests ----------------------------------------------------------------------------
 
+_QUERY_ID = re.compile(br"(?:^|&)lastEventId=([^&]+)")
+_PERCENT = re.compile(b"%([0-9A-Fa-f]{2})")
+
 
 def _header_text(value, decoded=False):
     """The value of a header, bytes or text of one character for each byte, as UTF-8; or None.
@@ -289,14 +299,35 @@ def _attribute(request, name):
         return None
 
 
+def _query_id(query):
+    """The last parameter `lastEventId` of a raw query that is not empty, as text; or None."""
+    try:
+        ids = _QUERY_ID.findall(query.encode("latin-1") if isinstance(query, _TEXT) else query)
+    except (UnicodeError, TypeError):
+        return None     # there is no query, or it is none
+    return _header_text(_PERCENT.sub(
+        lambda match: binascii.unhexlify(match.group(1)),
+        ids[-1].replace(b"+", b" "))) if ids else None
+
+
+def _query(request):
+    """The raw query of a request object that has neither scope nor environ."""
+    # aiohttp's `query_string` is half decoded.
+    for name in ("path_qs", "query_string", "query"):
+        value = _attribute(request, name)
+        if isinstance(value, (bytes, _TEXT)):
+            return value.partition("?")[2] if name == "path_qs" else value
+
+
 def _read_request(request):
     """The last event ID of a request, as text, and its method; None for either if it has none."""
     kind = type(request).__name__
-    method = None
+    method = query = None
     for name in ("scope", "environ", "META", "headers"):
         inner = _attribute(request, name)
         if _attribute(inner, "get") is not None:
             method = _attribute(request, "method")
+            query = _query(request) if name == "headers" else None
             request = inner
             break
     if _attribute(request, "get") is None or _attribute(request, "items") is None:
@@ -305,30 +336,34 @@ def _read_request(request):
     # The kind is decided by what a client cannot send: PEP 3333 makes an environ a dict. A
     # mapping of headers is not one; it may find a header named `Request_Method` under that key.
     # A header may be named `method` too, so nothing but the id is read from headers.
-    request_method = request.get("REQUEST_METHOD")
-    if isinstance(request, dict) and isinstance(request_method, str):
-        return _header_text(request.get("HTTP_LAST_EVENT_ID")), request_method
+    last = None
+    if isinstance(request, dict):
+        last = _header_text(request.get("HTTP_LAST_EVENT_ID"))
+        request_method = request.get("REQUEST_METHOD")
+        if isinstance(request_method, str):
+            return last or _query_id(request.get("QUERY_STRING")), request_method
     pairs = request.get("headers")
     if pairs is None or isinstance(pairs, (bytes, _TEXT)):
         pairs = request
     else:
         method = request.get("method")
-    last = None
+        query = request.get("query_string")
     for name, value in pairs.items() if hasattr(pairs, "items") else pairs:
         if isinstance(name, bytes):
             name = name.decode("latin-1")
         if isinstance(name, _TEXT) and name.lower() == "last-event-id":
             last = _header_text(value, decoded=True)
-    return last, method
+    return last or _query_id(query), method
 
 
 def last_event_id(request):
     """The last event ID that a client sent when it reconnected, as text.
 
     `request` is a WSGI environ, an ASGI scope, a mapping of headers, or a request object that
-    has one of these as `scope`, `environ`, `META` or `headers`; else `TypeError`. None if the
-    header is absent, empty or not UTF-8. Anybody may send any value: look it up, do not trust it.
-    (#the-last-event-id-header)
+    has one of these as `scope`, `environ`, `META` or `headers`; else `TypeError`. Without the
+    header, the parameter `lastEventId` of the URL's query: event-source-polyfill sends it there.
+    None if it is absent, empty or not UTF-8. Anybody may send any value: look it up, do not
+    trust it. (#the-last-event-id-header)
     """
     return _read_request(request)[0]
 
@@ -394,12 +429,6 @@ class _Adding(object):
     """
 
     __slots__ = ()
-    _closed = False
-
-    @property
-    def closed(self):
-        """Whether `close()` was called or, of an `Sse`, the client of its stream disconnected."""
-        return self._closed
 
     def add_message(self, event, text, encoding="utf-8", event_id=None):
         """Add an event, as one block: a client gets all of it, its id too, or nothing.
@@ -414,6 +443,8 @@ class _Adding(object):
         decode; `LookupError` if `encoding` is unknown or gives no text; `Closed` once closed;
         `BufferError` if `max_pending` leaves no room. (#parsing-an-event-stream)
         """
+        if encoding != "utf-8":
+            _codec(encoding)        # for text, too: no other argument may stand in its place
         if type(text) is not _TEXT:
             text = _data(text, encoding)
         # Not for a subclass: its __eq__ could find the head of another name.
@@ -526,6 +557,7 @@ class Sse(_Adding):
     # - A stream clears what the hook sets, then reads `_closed`, then takes. If it took before
     #   it cleared, it would clear the call for a block that it has not seen. If it took before
     #   it read `_closed`, it would end without a block that was added just before close().
+    _closed = False
     _wake = None
 
     # `_pending_id` holds the block of the pending id: in a new list for each id, from which a
@@ -561,6 +593,11 @@ class Sse(_Adding):
         wake = self._wake
         if wake is not None:
             wake()
+
+    @property
+    def closed(self):
+        """Whether `close()` was called, or the client of the stream disconnected."""
+        return self._closed
 
     def set_retry(self, num):
         """Add a block that sets the reconnection time: `num` milliseconds, 0 to 2147483647.
@@ -1201,7 +1238,7 @@ class _Log(object):
             raise TypeError("keep must be True or False, not %s" % type(keep).__name__)
         if not keep:
             if id_block:
-                raise ValueError("a message with an id must be kept")
+                raise ValueError("keep must be True for a message with an event_id")
             id_block = None
         elif id_block and self.size:
             if id_block == _RESET_ID:
@@ -1234,33 +1271,40 @@ class _Log(object):
         """Add a message to the history; its block, with its id."""
         self.renew()
         number = self.history[-1][0] + 1
-        if id_block:
-            self.places.setdefault(id_block, []).append(number)
-        else:
+        own_id = not id_block
+        if own_id:
             id_block = self.own_id(number)
             block = block[:-1] + id_block
+        # A signal handler may raise between any two lines, here and in `discard`: at worst a
+        # client is then told of what it did not miss.
         self.history.append((number, block, id_block, topics))
-        if len(self.history) > self.size + 1:
+        if not own_id:
+            self.places.setdefault(id_block, []).append(number)
+        while len(self.history) > self.size + 1:
             self.discard()
         return block
 
     def discard(self):
-        """Discard the oldest message; it is now the one before the history."""
+        """Discard the oldest message, which is then the one before the history."""
+        number, _, _, topics = self.history[1]
+        if topics is None:
+            self.discarded_for_all = number
+        else:
+            for topic in topics:
+                try:
+                    self.discarded.pop(topic, None)     # to the end
+                finally:
+                    self.discarded[topic] = number
+            while len(self.discarded) > _MAX_DISCARDED:
+                oldest = next(iter(self.discarded))
+                self.floor = self.discarded[oldest]
+                del self.discarded[oldest]
         id_block = self.history.popleft()[2]
         numbers = self.places.get(id_block)
         if numbers is not None:
             numbers.pop(0)
             if not numbers:
                 del self.places[id_block]
-        number, _, _, topics = self.history[0]
-        if topics is None:
-            self.discarded_for_all = number
-            return
-        for topic in topics:
-            self.discarded.pop(topic, None)     # to the end
-            self.discarded[topic] = number
-        while len(self.discarded) > _MAX_DISCARDED:
-            self.floor = self.discarded.popitem(last=False)[1]
 
     def place(self, last_id):
         """The number of the message with this id, or None: nobody knows it.
@@ -1387,11 +1431,11 @@ class _Audience(_Adding):
         caught.add_json(event, value, event_id, default)
         self.__log.add(caught.block, caught.id_block, self.__topics, keep)
 
-    def add_comment(self, text=""):
-        """Add a comment, as `Sse.add_comment` does."""
+    def add_comment(self, text="", keep=True):
+        """Add a comment, as `Sse.add_comment` does; with or without `keep` none is kept."""
         caught = _Caught()
         caught.add_comment(text)
-        self.__log.add(caught.block, None, self.__topics, True)
+        self.__log.add(caught.block, None, self.__topics, keep)
 
     @property
     def streams(self):
@@ -1447,7 +1491,7 @@ class Channel(_Audience):
         It is closed already for a HEAD request, and in a closed channel. `TypeError` as for
         `last_event_id` and `to`, `ValueError` as for `to`.
         """
-        if topics != ():
+        if type(topics) is not tuple or topics:
             if not isinstance(topics, (list, tuple, set, frozenset)):
                 topics = [topics]
             topics = frozenset([_topic(topic) for topic in topics])

@@ -53,6 +53,11 @@ def silent(**options):
     return Channel(default_retry=None, **options)
 
 
+def log(channel):
+    """What a channel holds, to be replaced by what interrupts it."""
+    return channel._Channel__log
+
+
 def closed_stream(sse):
     """All that its stream gives once it is closed."""
     sse.close()

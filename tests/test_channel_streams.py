@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from support import COMMENT, FOREVER, Reader, Threads, silent
+from support import COMMENT, FOREVER, Reader, Threads, log, silent
 
 
 def test_a_stream_that_is_closed_leaves_at_once():
@@ -57,7 +57,7 @@ def test_it_leaves_without_waiting_for_the_lock():
     stream = client.stream()
     next(stream)
     threads = Threads()
-    with channel._lock:
+    with log(channel).lock:
         threads.start(stream.close)
         threads.join()
     assert channel.streams == []

@@ -190,10 +190,10 @@ def test_an_add_that_is_interrupted_before_its_message_is_kept():
 
     class History(collections.deque):
         def append(self, item):
-            channel._history = collections.deque(self)
+            log(channel).history = collections.deque(self)
             raise KeyboardInterrupt
 
-    channel._history = History(channel._history)
+    log(channel).history = History(log(channel).history)
     client = channel.open()
     with pytest.raises(KeyboardInterrupt):
         channel.add_message(None, "lost", event_id="lost")
@@ -210,10 +210,10 @@ def test_an_add_that_is_interrupted_when_it_discards_the_oldest():
 
     class History(collections.deque):
         def popleft(self):
-            channel._history = collections.deque(self)
+            log(channel).history = collections.deque(self)
             raise KeyboardInterrupt
 
-    channel._history = History(channel._history)
+    log(channel).history = History(log(channel).history)
     with pytest.raises(KeyboardInterrupt):
         channel.add_message(None, "lost", event_id="lost")
     for number in 3, 4, 5:
@@ -343,16 +343,17 @@ class Counted(collections.deque):
 @pytest.mark.parametrize("size", [10, 10000])
 def test_finding_a_place_costs_the_same_however_long_the_history_is(size):
     channel = filled(size, 2 * size)
-    channel._history = Counted(channel._history)
+    log(channel).history = Counted(log(channel).history)
     newest = 2 * size
     assert received(channel, "%d" % (newest - 2))[0] == messages(newest - 1, newest)
-    assert channel._history.looked_at <= 4
+    assert log(channel).history.looked_at <= 4
 
 
 @pytest.mark.parametrize("size", [3, 300])
 def test_the_history_does_not_grow(size):
     channel = filled(size, 1000)
-    assert len(channel._history) == size and len(channel._places) == size + 1
+    # And one before it, which was discarded.
+    assert len(log(channel).history) == len(log(channel).places) == size + 1
 
 
 # -- The bound ----------------------------------------------------------------------------

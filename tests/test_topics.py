@@ -912,32 +912,12 @@ def use_channel(channel):
         channel.add_comment()
 
 
-def use_sse(sse):
-    sse.add_message(None, "1")
-    sse.set_event_id("7")
-    sse.add_json(None, 2)
-    sse.set_retry(5)
-    sse.add_comment()
-    wire = bytes(sse)
-    assert repr(sse).endswith(": 5 blocks, %d bytes pending>" % len(wire))
-    chunks = sse.stream()
-    assert next(chunks) == wire
-    with pytest.raises(BufferError):
-        sse.add_message(None, "x" * 200)
-    sse.close()
-    assert sse.closed and list(chunks) == []
-    with pytest.raises(Closed):
-        sse.add_comment()
-
-
-@pytest.mark.parametrize("cls, arguments, use", [
-    (Channel, dict(history=3), use_channel), (Sse, dict(max_pending=200), use_sse)])
 @pytest.mark.parametrize("when", ["class", "before", "after"])
-def test_a_subclass_may_have_an_attribute_of_any_name(cls, arguments, use, when):
-    names = private(cls, cls(**arguments))
-    assert len(names) > 3
-    for name in names:
-        class Named(cls):
+def test_a_subclass_may_have_an_attribute_of_any_name(when):
+    names = private(Channel, Channel())
+    # Those of 2.0's first form, too: one that set `_lock` hung for ever.
+    for name in names + ["_add", "_closed", "_lock", "_streams", "_history", "_run"]:
+        class Named(Channel):
             def __init__(self, **arguments):
                 if when == "before":
                     setattr(self, name, ours)
@@ -948,9 +928,9 @@ def test_a_subclass_may_have_an_attribute_of_any_name(cls, arguments, use, when)
         ours = object()
         if when == "class":
             setattr(Named, name, ours)
-        made = Named(**arguments)
+        made = Named(history=3)
         threads = Threads()
-        threads.start(use, made)
+        threads.start(use_channel, made)
         threads.join()
         assert getattr(made, name) is ours, name
 
