@@ -7,6 +7,7 @@ import gc
 import inspect
 import sys
 import threading
+import weakref
 
 import pytest
 import six
@@ -158,8 +159,7 @@ def test_nothing_reaches_who_does_not_listen(ours, theirs, swapped):
     for add in [add for add, _ in ADDS] + [
             lambda to: to.add_message(None, "x", keep=False),
             lambda to: to.add_json(None, "x", keep=False),
-            lambda to: to.add_event_tick("x", keep=False),
-            lambda to: to.add_comment("x", keep=False)]:
+            lambda to: to.add_event_tick("x", keep=False)]:
         add(channel.to(ours))
         assert live.data_to_send() == b""
         assert received(channel, start, [theirs]) == []     # by replay
@@ -399,7 +399,6 @@ UNKEPT = [
     (lambda to: to.add_message(None, b"x", "utf-8", None, False), b"data: x\n\n"),
     (lambda to: to.add_json("e", {1}, None, sorted, False), b"event: e\ndata: [1]\n\n"),
     (lambda to: to.add_event_tick("x", keep=False), b"event: tick\ndata: x\n\n"),
-    (lambda to: to.add_comment("x", keep=False), b": x\n"),
 ]
 TARGETS = [lambda channel: channel, lambda channel: channel.to("a"),
            lambda channel: channel.to("b", "a")]
@@ -439,7 +438,7 @@ def test_not_kept_and_an_id_are_refused(add, target, history):
     for event_id in ["7", b"7", 0, "", b""]:
         with pytest.raises(ValueError) as info:
             add(target(channel), event_id=event_id, keep=False)
-        assert "keep" in str(info.value)
+        assert "kept" in str(info.value)
         assert live.data_to_send() == b""
     add(target(channel), event_id="7", keep=True)
     add(target(channel), event_id=None, keep=False)
@@ -462,12 +461,28 @@ def arguments(function):
     return spec(function)[0][1:]
 
 
-@pytest.mark.parametrize("name", ["add_message", "add_json", "add_comment"])
-def test_keep_is_the_last_argument_of_a_channel_and_an_sse_has_none(name):
+@pytest.mark.parametrize("name, more", [
+    ("add_message", ["keep"]), ("add_json", ["keep"]),
+    # No comment is ever kept.
+    ("add_comment", [])])
+def test_keep_is_the_last_argument_of_a_channel_and_an_sse_has_none(name, more):
     plain = arguments(getattr(Sse, name))
     assert "keep" not in plain
     for cls in Channel, type(Channel().to("a")):
-        assert arguments(getattr(cls, name)) == plain + ["keep"]
+        assert arguments(getattr(cls, name)) == plain + more
+
+
+@pytest.mark.parametrize("keep", [None, 0, 1, "x", []], ids=repr)
+@pytest.mark.parametrize("target", TARGETS + [lambda channel: channel.to()])
+def test_keep_is_a_bool(keep, target):
+    channel = silent(history=3)
+    for add in [lambda to: to.add_message(None, "x", keep=keep),
+                lambda to: to.add_json(None, "x", keep=keep),
+                lambda to: to.add_event_tick("x", keep=keep)]:
+        with pytest.raises(TypeError) as info:
+            add(target(channel))
+        assert "keep" in str(info.value)
+    assert channel.newest_id == own_id(channel, 0)
 
 
 @pytest.mark.parametrize("call", [
@@ -722,6 +737,18 @@ def test_streams_that_left_leave_nothing_behind(leave, history):
     sse = channel.open(None, "t5")
     channel.to("t5").add_message(None, "x", keep=False)
     assert sse.data_to_send().endswith(b"data: x\n\n")
+
+
+def test_an_open_stream_does_not_keep_the_history():
+    """Of a channel that was let go of."""
+    channel = silent(history=5)
+    sse = channel.open(None, "a")
+    kept = [weakref.ref(item) for item in vars(channel).values()
+            if type(item).__module__ == "sse"] + [weakref.ref(channel)]
+    del channel
+    gc.collect()
+    assert [reference() for reference in kept] == [None] * len(kept)
+    sse.close()
 
 
 def test_topics_that_nobody_listens_to_leave_nothing_behind():

@@ -341,7 +341,7 @@ class Client(object):
                 break_off = not self.steady and (
                     self.reconnected < 3 or self.random.random() < 0.2)
                 if break_off:
-                    chunk = chunk[:self.random.randrange(len(chunk))]
+                    chunk = chunk[:self.random.randint(0, len(chunk))]
                 self.events.extend(self.decoder.feed(chunk))
                 if self.events and self.events[-1].type == "last":
                     self.sse.close()
