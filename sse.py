@@ -813,6 +813,8 @@ class Sse(_Adding):
             chunks = []
         else:
             chunks = self.stream()
+            # eventlet.wsgi would collect 4 KiB, and not notice a client that disconnects.
+            environ[str("eventlet.minimum_write_chunk_size")] = 0
         start_response(str("200 OK"), list(HEADERS))
         return chunks
 

@@ -18,9 +18,15 @@ async def add(request):
     return web.Response(status=204)
 
 
+async def stop(app):
+    channel.close()
+
+
 app = web.Application()
 app.add_routes(routes)
+app.on_shutdown.append(stop)
 
 if __name__ == "__main__":
     # handler_cancellation: a client that disconnects is noticed at once.
-    web.run_app(app, port=8000, handler_cancellation=True)
+    # shutdown_timeout: when the server stops, one that does not read has twice these seconds.
+    web.run_app(app, port=8000, handler_cancellation=True, shutdown_timeout=3)

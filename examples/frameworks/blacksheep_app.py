@@ -1,9 +1,10 @@
-"""BlackSheep: uvicorn --timeout-graceful-shutdown=5 blacksheep_app:app"""
+"""BlackSheep: uvicorn blacksheep_app:app"""
 
 import asyncio
 
 from blacksheep import Application, get, no_content, post, Request, Response, StreamedContent
 from sse import Channel, HEADERS
+from stopping import close_on_stop
 
 app = Application()
 channel = Channel(history=1000)
@@ -11,6 +12,8 @@ channel = Channel(history=1000)
 
 @get("/events")
 async def events(request: Request):
+    close_on_stop(channel)
+
     # BlackSheep itself never checks whether the client is still there.
     async def until_disconnected(sse):
         while not sse.closed and not await request.is_disconnected():

@@ -1,7 +1,8 @@
-"""Falcon under ASGI: uvicorn --timeout-graceful-shutdown=5 falcon_asgi_app:app"""
+"""Falcon under ASGI: uvicorn falcon_asgi_app:app"""
 
 import falcon.asgi
 from sse import Channel, HEADERS
+from stopping import close_on_stop
 
 channel = Channel(history=1000)
 
@@ -15,6 +16,7 @@ class Chunk(bytes):
 
 class Events:
     async def on_get(self, req, resp):
+        close_on_stop(channel)
         chunks = channel.open(req).astream()
         resp.set_headers(HEADERS)
         resp.sse = (Chunk(chunk) async for chunk in chunks)

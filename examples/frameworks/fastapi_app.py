@@ -1,8 +1,9 @@
-"""FastAPI: uvicorn --timeout-graceful-shutdown=5 fastapi_app:app"""
+"""FastAPI: uvicorn fastapi_app:app"""
 
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from sse import Channel, HEADERS
+from stopping import close_on_stop
 
 app = FastAPI()
 channel = Channel(history=1000)
@@ -10,6 +11,7 @@ channel = Channel(history=1000)
 
 @app.get("/events")
 async def events(request: Request):
+    close_on_stop(channel)
     return StreamingResponse(channel.open(request).astream(), headers=dict(HEADERS))
 
 

@@ -1,14 +1,16 @@
-"""Litestar: uvicorn --timeout-graceful-shutdown=5 litestar_app:app"""
+"""Litestar: uvicorn litestar_app:app"""
 
 from litestar import get, Litestar, post, Request
 from litestar.response import Stream
 from sse import Channel, HEADERS
+from stopping import close_on_stop
 
 channel = Channel(history=1000)
 
 
 @get("/events")
 async def events(request: Request) -> Stream:
+    close_on_stop(channel)
     return Stream(channel.open(request).astream(), headers=dict(HEADERS))
 
 

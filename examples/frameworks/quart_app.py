@@ -2,6 +2,7 @@
 
 from quart import Quart, request, Response
 from sse import Channel, HEADERS
+from stopping import close_on_stop
 
 app = Quart(__name__)
 channel = Channel(history=1000)
@@ -9,6 +10,7 @@ channel = Channel(history=1000)
 
 @app.get("/events")
 async def events():
+    close_on_stop(channel)
     response = Response(channel.open(request).astream(), headers=dict(HEADERS))
     # Otherwise the stream falls silent after 60 seconds, with the connection open.
     response.timeout = None

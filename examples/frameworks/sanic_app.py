@@ -4,6 +4,7 @@ from sanic import empty, Sanic
 from sse import Channel, HEADERS
 
 app = Sanic("events")
+app.config.GRACEFUL_SHUTDOWN_TIMEOUT = 5        # seconds, for a client that does not read
 channel = Channel(history=1000)
 
 
@@ -18,3 +19,8 @@ async def events(request):
 async def add(request):
     channel.add_json("news", request.body.decode("utf-8", "replace"))
     return empty()
+
+
+@app.before_server_stop
+async def stop(app):
+    channel.close()

@@ -1,14 +1,16 @@
-"""Starlette: uvicorn --timeout-graceful-shutdown=5 starlette_app:app"""
+"""Starlette: uvicorn starlette_app:app"""
 
 from sse import Channel, HEADERS
 from starlette.applications import Starlette
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from stopping import close_on_stop
 
 channel = Channel(history=1000)
 
 
 async def events(request):
+    close_on_stop(channel)
     return StreamingResponse(channel.open(request).astream(), headers=dict(HEADERS))
 
 

@@ -1,6 +1,7 @@
 """Tornado: python tornado_app.py"""
 
 import asyncio
+import signal
 
 from sse import Channel, HEADERS
 from tornado.web import Application, RequestHandler
@@ -31,8 +32,13 @@ app = Application([("/events", Events), ("/add", Add)])
 
 
 async def main():
-    app.listen(8000)
-    await asyncio.Event().wait()
+    server, stop = app.listen(8000), asyncio.Event()
+    for number in signal.SIGINT, signal.SIGTERM:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+    server.stop()
+    channel.close()
+    await asyncio.sleep(1)      # for what is pending
 
 if __name__ == "__main__":
     asyncio.run(main())

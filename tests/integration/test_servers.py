@@ -294,6 +294,47 @@ def test_nothing_left_behind(server):
     assert now[1] <= descriptors
 
 
+# Without dnspython for names, which takes trio, and fails.
+EVENTLET = """
+import os, sys
+os.environ["EVENTLET_NO_GREENDNS"] = "yes"
+import eventlet
+eventlet.monkey_patch()
+import sse
+from eventlet import wsgi
+
+channel = sse.Channel()
+
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/":
+        return channel(environ, start_response)
+    channel.add_message("added", "1")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(len(channel.streams)).encode()]
+
+
+wsgi.server(eventlet.listen(("127.0.0.1", int(sys.argv[1]))), app)
+"""
+
+
+def test_eventlet():
+    """It collects what it is given, unless the environ says otherwise, as an `Sse` makes it."""
+    pytest.importorskip("eventlet")
+    port = free_port()
+    url = "http://127.0.0.1:%d" % port
+
+    def add():
+        return requests.get(url + "/add", timeout=10).text
+
+    with running(python("-c", EVENTLET, str(port)), port):
+        with Client(url) as client:
+            assert client.read_until(b"\n\n").startswith(b"retry: ")
+            assert add() == "1"
+            assert client.read_until(b"\n\n") == added("1")
+        wait_for(lambda: add() == "0")
+
+
 @pytest.mark.parametrize("command, keepalive, lives", [
     (GUNICORN + ["--timeout=2"], 0.2, False),
     (GUNICORN + ["--timeout=2", "--threads=2"], 0.2, True),

@@ -1,11 +1,13 @@
 from django.http import HttpResponse, StreamingHttpResponse
 from django.views.decorators.http import require_POST
 from sse import Channel, HEADERS
+from stopping import close_on_stop
 
 channel = Channel(history=1000)
 
 
 async def events(request):
+    close_on_stop(channel)
     return StreamingHttpResponse(channel.open(request).astream(), headers=dict(HEADERS))
 
 

@@ -36,10 +36,11 @@ def table(document, heading):
 
 def test_when_a_disconnected_client_is_noticed():
     shown = {}
-    for framework, servers, *cells in table(FRAMEWORKS, ["Framework", "Servers"]):
-        for server in servers.split("; "):
-            name = framework if server == "itself" else framework + ", " + server
-            shown[name] = cells
+    for frameworks, servers, *cells in table(FRAMEWORKS, ["Framework", "Servers"]):
+        for framework in frameworks.split("; "):
+            for server in servers.split("; "):
+                name = framework if server == "itself" else framework + ", " + server
+                shown[name] = cells
     tested = {row.name: [row.waiting, row.blocked, row.failure]
               for row in asgi_rows.ROWS + test_frameworks.ROWS}
     assert shown == tested
@@ -54,9 +55,9 @@ def test_servers_that_buffer():
 
 
 def test_each_framework_is_shown():
-    shown = {block.path for block in blocks(FRAMEWORKS) if block.path}
+    shown = {block.path for page in (FRAMEWORKS, STOPPING) for block in blocks(page) if block.path}
     assert shown >= {"examples/frameworks/" + name for name in os.listdir(FOLDER)
-                     if name.endswith(".py")}
+                     if name.endswith(".py") and name != "django_asgi_app.py"}
 
 
 def test_servers_for_threads():
@@ -71,15 +72,17 @@ def test_servers_for_an_event_loop():
 
 
 WORDS = {"waiting": "waits", "cut off": "cut off", "ended": "ended"}
+FOUND = {"stopping.py", "gunicorn.conf.py", "both"} | {
+    name for name in os.listdir(FOLDER) if "_serve" in name or "_app" in name}
 
 
 def test_stopping_table():
     shown = {}
-    for name, *cells, recipe in table(STOPPING, ["Server", "SIGINT, by default"]):
-        shown[name] = [cell.split(",")[0] for cell in cells]
-        assert bool(recipe) == bool(cells[-1])
-        assert not recipe or os.path.exists(os.path.join(EXAMPLES, "stopping", recipe))
-    tested = {row.name: 4 * [""] for row in test_stopping.DEFAULTS + test_stopping.RECIPES}
+    for name, *cells, unread, recipe in table(STOPPING, ["Server", "SIGINT, by default"]):
+        shown[name] = [cell.split(",")[0] for cell in cells] + [bool(unread)]
+        assert bool(recipe) == bool(cells[-1]) and recipe in FOUND | {""}
+    tested = {row.name: 4 * [""] + [row in test_stopping.UNREAD]
+              for row in test_stopping.DEFAULTS + test_stopping.RECIPES}
     for column, rows in (0, test_stopping.DEFAULTS), (2, test_stopping.RECIPES):
         for row in rows:
             tested[row.name][column:column + 2] = [
@@ -87,11 +90,12 @@ def test_stopping_table():
     assert shown == tested
 
 
-def test_each_recipe_is_shown():
-    shown = {block.path for block in blocks(STOPPING) if block.path}
-    assert shown >= {"examples/stopping/" + name
-                     for name in os.listdir(os.path.join(EXAMPLES, "stopping"))
-                     if name.endswith(".py")}
+def test_recycling_table():
+    shown = {name: [cell.split(",")[0] for cell in cells] for name, *cells, recipe in
+             table(STOPPING, ["Server", "By default", "With the recipe"])}
+    assert shown == {row.name: [WORDS[outcome[0]] if outcome else ""
+                                for outcome in (row.default, row.recipe)]
+                     for row in test_stopping.AGAIN}
 
 
 def test_commands_are_those_of_the_tests():

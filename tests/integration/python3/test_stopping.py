@@ -1,21 +1,26 @@
-"""What servers with open streams do on SIGINT and SIGTERM, by default and with the recipes.
+"""What servers with open streams do when they are stopped, recycled or reloaded.
 
-The recipes are the files of examples/stopping. With -rP it shows how long each took.
+By default, and with the recipes, which are in the files of examples/frameworks. With -rP it shows
+how long each took.
 """
 
 import collections
 import contextlib
 import http.client
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
 
 import psutil
 import pytest
-from loopback import EXAMPLES, free_port, python, running, wait_for
+import requests
+from framework_checks import documented, FOLDER
+from loopback import free_port, python, running
 
 STREAMS = 3
 
@@ -24,72 +29,120 @@ HYPERCORN = ["-m", "hypercorn", "--bind=127.0.0.1:{port}"]
 GUNICORN = ["-m", "gunicorn", "--bind=127.0.0.1:{port}", "--no-control-socket"]
 GTHREAD = GUNICORN + ["--threads=9", "flask_app:app"]
 GEVENT = GUNICORN + ["--worker-class=gevent", "flask_app:app"]
-WORKER = GUNICORN + ["--worker-class=uvicorn_worker.UvicornWorker"]
+WORKER = GUNICORN + ["--worker-class=uvicorn_worker.UvicornWorker", "starlette_app:app"]
+GRANIAN = ["-m", "granian", "--interface=asgi", "--port={port}", "starlette_app:app"]
+FASTAPI = ["-m", "fastapi", "run", "--port={port}", "fastapi_app.py"]
+FASTAPI_DEV = ["-m", "fastapi", "dev", "--port={port}", "fastapi_app.py"]
+LITESTAR = ["-m", "litestar", "--app=litestar_app:app", "run", "--port={port}"]
+QUART = ["-m", "quart", "--app=quart_app", "run", "--port={port}"]
+WAITRESS = ["-m", "waitress", "--listen=127.0.0.1:{port}", "--threads=9", "flask_app:app"]
+FLASK = ["-m", "flask", "--app=flask_app", "run", "--port={port}"]
 SANIC = ["-m", "sanic", "sanic_app:app", "--port={port}", "--single-process"]
 
 # What becomes of the clients, and the seconds after which the server ends: from, to.
 Outcome = collections.namedtuple("Outcome", "clients least most")
-WAITS = Outcome("waiting", 2, None)
+WAITS = Outcome("waiting", 1, None)
 CUT = Outcome("cut off", 0, 4)
 ENDED = Outcome("ended", 0, 8)
 # gunicorn's own default is 30 seconds.
 GRACEFUL = ["--graceful-timeout=3"]
 GRACEFUL_CUT = Outcome("cut off", 3, 10)
 
-# The name, the command, text that is taken out of the recipes, and both outcomes.
+# Text that is taken out of the files, so that they have no recipe.
+CALL = "    close_on_stop(channel)\n"
+TORNADO = ("    for number in signal.SIGINT, signal.SIGTERM:\n"
+           "        asyncio.get_running_loop().add_signal_handler(number, stop.set)\n")
+
+# The name, the command, what is taken out: text, or a file; and both outcomes.
 Row = collections.namedtuple("Row", "name command without sigint sigterm")
 
 DEFAULTS = [
-    Row("uvicorn", UVICORN + ["--lifespan=off", "lifespan:app"], "", WAITS, WAITS),
-    Row("uvicorn with a timeout", UVICORN + ["--lifespan=off", "--timeout-graceful-shutdown=1",
-                                             "lifespan:app"], "", CUT, CUT),
-    Row("uvicorn, Django", UVICORN + ["django_app:application"],
-        "    close_on_signals(channel)\n", WAITS, WAITS),
-    # Its child process ignores both signals, so that a lifespan does not help.
-    Row("hypercorn", HYPERCORN + ["lifespan:app"], "", WAITS, WAITS),
-    Row("hypercorn -w 0", HYPERCORN + ["-w", "0", "lifespan:app"], ", lifespan=lifespan",
-        WAITS, WAITS),
-    Row("quart run", ["-m", "quart", "--app=quart_app", "run", "--port={port}"],
-        "@app.before_serving\n", WAITS, WAITS),
-    Row("daphne", ["-m", "daphne", "--port={port}", "lifespan:app"], "", CUT, CUT),
-    Row("gunicorn gthread", GTHREAD + GRACEFUL + ["--config=/dev/null"], "",
+    Row("uvicorn", UVICORN + ["starlette_app:app"], CALL, WAITS, WAITS),
+    Row("uvicorn with a timeout", UVICORN + ["--timeout-graceful-shutdown=1", "starlette_app:app"],
+        CALL, CUT, CUT),
+    Row("fastapi run", FASTAPI, CALL, WAITS, WAITS),
+    Row("fastapi dev", FASTAPI_DEV, CALL, WAITS, WAITS),
+    Row("hypercorn", HYPERCORN + ["starlette_app:app"], CALL, WAITS, WAITS),
+    Row("quart run", QUART, CALL, WAITS, WAITS),
+    Row("granian", GRANIAN, CALL, WAITS, WAITS),
+    Row("daphne", ["-m", "daphne", "--port={port}", "django_asgi_app:app"], CALL, CUT, CUT),
+    Row("gunicorn gthread", GTHREAD + GRACEFUL, "gunicorn.conf.py", GRACEFUL_CUT, GRACEFUL_CUT),
+    Row("gunicorn gevent", GEVENT + GRACEFUL, "gunicorn.conf.py", CUT, GRACEFUL_CUT),
+    Row("gunicorn UvicornWorker", WORKER + GRACEFUL + ["--config=/dev/null"], CALL,
         GRACEFUL_CUT, GRACEFUL_CUT),
-    Row("gunicorn gevent", GEVENT + GRACEFUL + ["--config=/dev/null"], "", CUT, GRACEFUL_CUT),
-    Row("gunicorn UvicornWorker", WORKER + GRACEFUL + ["django_app:application"],
-        "    close_on_signals(channel)\n", GRACEFUL_CUT, GRACEFUL_CUT),
-    Row("waitress", ["-m", "waitress", "--listen=127.0.0.1:{port}", "flask_app:app"], "",
-        Outcome("cut off", 5, 10), CUT),
-    Row("flask run", ["-m", "flask", "--app=flask_app", "run", "--port={port}"], "", CUT, CUT),
+    Row("waitress", WAITRESS, "", Outcome("cut off", 5, 10), CUT),
+    Row("flask run", FLASK, "", CUT, CUT),
     Row("aiohttp", ["aiohttp_app.py"], "app.on_shutdown.append(stop)\n", WAITS, WAITS),
     Row("Sanic", SANIC, "@app.before_server_stop\n", WAITS, WAITS),
+    Row("Tornado", ["tornado_app.py"], TORNADO, ENDED, CUT),
 ]
 
-RECIPES = [
-    Row("uvicorn", UVICORN + ["lifespan:app"], "", ENDED, ENDED),
-    Row("uvicorn --loop=asyncio", UVICORN + ["--loop=asyncio", "lifespan:app"], "", ENDED, ENDED),
-    Row("uvicorn --workers=2", UVICORN + ["--workers=2", "lifespan:app"], "", ENDED, ENDED),
-    Row("uvicorn, Django", UVICORN + ["django_app:application"], "", ENDED, ENDED),
-    Row("uvicorn, Quart", UVICORN + ["quart_app:app"], "", ENDED, ENDED),
-    Row("litestar run", ["-m", "litestar", "--app=litestar_app:app", "run", "--port={port}"], "",
-        ENDED, ENDED),
-    Row("hypercorn -w 0", HYPERCORN + ["-w", "0", "lifespan:app"], "", ENDED, ENDED),
-    Row("hypercorn -w 0, Quart", HYPERCORN + ["-w", "0", "quart_app:app"], "", ENDED, ENDED),
-    Row("hypercorn's serve()", ["hypercorn_serve.py"], "", ENDED, ENDED),
-    Row("quart run", ["-m", "quart", "--app=quart_app", "run", "--port={port}"], "",
-        ENDED, ENDED),
-    Row("gunicorn gthread", GTHREAD, "", ENDED, ENDED),
-    Row("gunicorn gevent", GEVENT, "", ENDED, ENDED),
-    # On SIGINT gunicorn sends SIGQUIT, which does not end this worker, even without a stream.
-    Row("gunicorn UvicornWorker", WORKER + GRACEFUL + ["lifespan:app"], "", GRACEFUL_CUT, ENDED),
-    Row("waitress", ["waitress_app.py"], "", ENDED, ENDED),
-    Row("aiohttp", ["aiohttp_app.py"], "", ENDED, ENDED),
-    Row("Sanic", SANIC, "", ENDED, ENDED),
-]
+RECIPES = [Row(name, command, "", ENDED, ENDED) for name, command in [
+    ("uvicorn", UVICORN + ["starlette_app:app"]),
+    ("uvicorn --loop=asyncio", UVICORN + ["--loop=asyncio", "starlette_app:app"]),
+    ("uvicorn --workers=2", UVICORN + ["--workers=2", "starlette_app:app"]),
+    ("fastapi run", FASTAPI),
+    ("fastapi dev", FASTAPI_DEV),
+    ("litestar run", LITESTAR),
+    ("hypercorn", HYPERCORN + ["starlette_app:app"]),
+    ("hypercorn -w 0", HYPERCORN + ["-w", "0", "starlette_app:app"]),
+    ("quart run", QUART),
+    ("granian", GRANIAN),
+    ("gunicorn gthread", GTHREAD),
+    ("gunicorn gevent", GEVENT),
+    ("gunicorn UvicornWorker", WORKER),
+    ("waitress", ["waitress_serve.py", "flask_app"]),
+    ("aiohttp", ["aiohttp_app.py"]),
+    ("Sanic", SANIC),
+    ("Tornado", ["tornado_app.py"]),
+]]
+
+# These stop as one of the above does.
+ALIKE = {"uvicorn --loop=asyncio", "uvicorn --workers=2", "fastapi dev", "litestar run",
+         "hypercorn -w 0", "quart run"}
+UNREAD = [row for row in RECIPES if row.name not in ALIKE]
 
 CASES = [(row, number) for row in DEFAULTS + RECIPES for number in (signal.SIGINT, signal.SIGTERM)]
 NAMES = ["%s %s %s" % (kind, row.name, number.name)
          for kind, rows in (("default", DEFAULTS), ("recipe", RECIPES))
          for row in rows for number in (signal.SIGINT, signal.SIGTERM)]
+
+# A server whose workers end without a signal to it: by so many requests, by SIGHUP, or since this
+# file was changed. What is taken out by default; and what becomes of the clients and of those who
+# come after, both ways: served again, or not within some seconds.
+Again = collections.namedtuple("Again", "name command how without default recipe")
+LIMIT = 12
+
+
+def again(name, command, how, without=CALL, recipe=("ended", True)):
+    return Again(name, command, how, without, ("waiting", False), recipe)
+
+
+AGAIN = [
+    again("gunicorn --max-requests", GTHREAD + ["--max-requests=%d" % LIMIT], LIMIT,
+          "gunicorn.conf.py"),
+    again("gunicorn gevent --max-requests", GEVENT + ["--max-requests=%d" % LIMIT], LIMIT,
+          "gunicorn.conf.py"),
+    again("UvicornWorker --max-requests", WORKER + ["--max-requests=%d" % LIMIT], LIMIT),
+    # Nobody starts it anew.
+    again("uvicorn --limit-max-requests",
+          UVICORN + ["--limit-max-requests=%d" % LIMIT, "starlette_app:app"], LIMIT,
+          recipe=("ended", False)),
+    again("hypercorn --max-requests",
+          HYPERCORN + ["--max-requests=%d" % LIMIT, "starlette_app:app"], LIMIT),
+    again("gunicorn --reload", GTHREAD + ["--reload"], "flask_app.py", "gunicorn.conf.py"),
+    again("UvicornWorker --reload", WORKER + ["--reload"], "starlette_app.py",
+          "gunicorn.conf.py"),
+    again("uvicorn --reload", UVICORN + ["--reload", "starlette_app:app"], "starlette_app.py"),
+    again("fastapi dev", FASTAPI_DEV, "fastapi_app.py"),
+    again("litestar run --reload", LITESTAR + ["--reload"], "litestar_app.py"),
+    again("hypercorn --reload", HYPERCORN + ["--reload", "starlette_app:app"],
+          "starlette_app.py"),
+    again("granian --reload", GRANIAN + ["--reload"], "starlette_app.py"),
+    Again("flask run --debug", FLASK + ["--debug"], "flask_app.py", "", ("cut off", True), None),
+    Again("quart --debug run", QUART[:3] + ["--debug"] + QUART[3:], "quart_app.py", "",
+          ("cut off", True), None),
+]
 
 
 class Client:
@@ -126,15 +179,18 @@ class Client:
 def serving(folder, command, without=""):
     """A server that runs in `folder`, a copy of the recipes; its port and its process."""
     port = free_port()
-    shutil.copytree(os.path.join(EXAMPLES, "stopping"), folder,
-                    ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__", "news"))
     found = not without
     for path in folder.iterdir():
         text = path.read_text()
-        found = found or without in text
-        if without:
-            text = text.replace(without, "")
-        path.write_text(text.replace("8000", str(port)))
+        if without == path.name:
+            found = True
+            path.unlink()
+        else:
+            found = found or without in text
+            if without:
+                text = text.replace(without, "")
+            path.write_text(text.replace("8000", str(port)).replace("8080", str(port)))
     assert found
     arguments = python(*[part.format(port=port) for part in command])
     # A shell starts what it runs in the background with SIGINT ignored.
@@ -149,26 +205,48 @@ def serving(folder, command, without=""):
                 process.kill()
 
 
+@contextlib.contextmanager
+def streams(port):
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(contextlib.closing(Client(port))) for _ in range(STREAMS)]
+
+
+@contextlib.contextmanager
+def unread(port):
+    """A client that does not read what it asked for: megabytes."""
+    with contextlib.closing(socket.socket()) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.settimeout(10)
+        sock.connect(("127.0.0.1", port))
+        sock.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert sock.recv(12) == b"HTTP/1.1 200"
+        for _ in range(100):
+            requests.post("http://127.0.0.1:%d/add" % port, b"x" * 60000, timeout=10)
+        yield
+
+
+def stopped(process, clients, number, most):
+    """The seconds until the server ended, or None; and what became of its clients."""
+    start = time.monotonic()
+    process.send_signal(number)
+    try:
+        process.wait(most)
+    except subprocess.TimeoutExpired:
+        return None, {client.got for client in clients}
+    seconds = time.monotonic() - start
+    for client in clients:
+        client.thread.join(5)
+    got = {client.got for client in clients}
+    print("%s after %.2f s" % (" and ".join(sorted(got)), seconds))
+    return seconds, got
+
+
 @pytest.mark.parametrize("row, number", CASES, ids=NAMES)
 def test_stopping(tmp_path, row, number):
     expected = row.sigint if number == signal.SIGINT else row.sigterm
-    with serving(tmp_path / "app", row.command, row.without) as (port, process):
-        clients = [Client(port) for _ in range(STREAMS)]
-        try:
-            start = time.monotonic()
-            process.send_signal(number)
-            try:
-                process.wait(expected.most or expected.least)
-                seconds = time.monotonic() - start
-                for client in clients:
-                    client.thread.join(5)
-            except subprocess.TimeoutExpired:
-                seconds = None
-            got = {client.got for client in clients}
-        finally:
-            for client in clients:
-                client.close()
-    print("%s after %s" % (" and ".join(sorted(got)), seconds and "%.2f s" % seconds))
+    with serving(tmp_path / "app", row.command, row.without) as (port, process), \
+            streams(port) as clients:
+        seconds, got = stopped(process, clients, number, expected.most or expected.least)
     assert got == {expected.clients}
     if expected.most is None:
         assert seconds is None
@@ -176,41 +254,67 @@ def test_stopping(tmp_path, row, number):
         assert expected.least <= seconds <= expected.most
 
 
+@pytest.mark.parametrize("row", UNREAD, ids=[row.name for row in UNREAD])
+def test_stopping_with_a_client_that_does_not_read(tmp_path, row):
+    with serving(tmp_path / "app", row.command) as (port, process), streams(port) as clients, \
+            unread(port):
+        seconds, got = stopped(process, clients, signal.SIGTERM, 12)
+    assert got == {"ended"} and seconds <= 8
+
+
+def others():
+    """The files for an event loop that are in no row of RECIPES."""
+    rows = set(re.findall(r"\w+_app", str(RECIPES)))
+    names = [name[:-3] for name in sorted(os.listdir(FOLDER)) if name.endswith("_app.py")]
+    return [name for name in names if name not in rows and documented(name).startswith("uvicorn")]
+
+
+@pytest.mark.parametrize("name", others())
+def test_other_files_stop(tmp_path, name):
+    with serving(tmp_path / "app", UVICORN + [name + ":app"]) as (port, process), \
+            streams(port) as clients:
+        seconds, got = stopped(process, clients, signal.SIGTERM, 8)
+    assert got == {"ended"} and seconds
+
+
 def answers(port, path):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
-        connection.request("HEAD", path)
+        connection.request("GET", path)
         return connection.getresponse().status == 200
+    return False
 
 
-@pytest.mark.parametrize("without, reloads", [("", True), (", lifespan=lifespan", False)])
-def test_reload_while_a_stream_is_open(tmp_path, without, reloads):
-    folder = tmp_path / "app"
-    with serving(folder, UVICORN + ["--reload", "lifespan:app"], without) as (port, _):
-        client = Client(port)
-        try:
-            path = folder / "lifespan.py"
-            path.write_text(path.read_text().replace('"/events"', '"/changed"'))
-            start = time.monotonic()
-            if reloads:
-                wait_for(lambda: answers(port, "/changed"), 20)
-                print("the new server after %.2f s" % (time.monotonic() - start))
-                client.thread.join(5)
-                assert client.got == "ended"
-            else:
-                with pytest.raises(AssertionError):
-                    wait_for(lambda: answers(port, "/changed"), 4)
-                assert client.got == "waiting"
-        finally:
-            client.close()
+def bring_to_its_end(port, how, folder):
+    """The path at which new clients are answered after that."""
+    if isinstance(how, int):
+        for _ in range(how):
+            try:
+                requests.post("http://127.0.0.1:%d/add" % port, b"x", timeout=1)
+            except requests.RequestException:
+                break       # nobody is served now
+        return "/events"
+    text = (folder / how).read_text()
+    (folder / how).write_text(text.replace('"/events"', '"/changed"'))
+    return "/changed"
 
 
-def test_the_lifespan_under_a_test_client(monkeypatch):
-    """It runs the application in another thread, which may not set signal handlers."""
-    monkeypatch.syspath_prepend(os.path.join(EXAMPLES, "stopping"))
-    before = signal.getsignal(signal.SIGTERM)
-    import lifespan
-    from starlette.testclient import TestClient
-    with TestClient(lifespan.app) as client:
-        assert client.head("/events").status_code == 200
-    assert signal.getsignal(signal.SIGTERM) is before
+@pytest.mark.parametrize("row, expected", [
+    pytest.param(row, expected, id=kind + row.name) for row in AGAIN
+    for kind, expected in (("default ", row.default), ("recipe ", row.recipe)) if expected])
+def test_recycling(tmp_path, row, expected):
+    without = row.without if expected is row.default else ""
+    with serving(tmp_path / "app", row.command, without) as (port, _), streams(port) as clients:
+        start = time.monotonic()
+        got, served = set(), False
+        while (got, served) != expected or not expected[1]:
+            if time.monotonic() > start + (10 if expected[1] else 2.5):
+                break
+            # A server that looks for changes may not have begun to look, and gets another one.
+            path = bring_to_its_end(port, row.how, tmp_path / "app")
+            end = time.monotonic() + 2
+            while time.monotonic() < end and (got, served) != expected:
+                served = answers(port, path)
+                got = " and ".join(sorted({client.got for client in clients}))
+        print("%s after %.2f s" % (got, time.monotonic() - start))
+    assert (got, served) == expected
