@@ -504,6 +504,12 @@ def _prepare(producer, run):
     return functools.partial(copy_context().run, run) if copy_context else run
 
 
+def _start_thread(target, *args):
+    thread = threading.Thread(target=target, args=args)
+    thread.daemon = True
+    thread.start()
+
+
 def _refuse_result(result):
     """Raise `TypeError` if a producer did not return None."""
     if result is not None:
@@ -747,9 +753,7 @@ class Sse(_Adding):
         try:
             yield b""
             if produce is not None and not self._closed:
-                thread = threading.Thread(target=produce, args=(self._wake, failures))
-                thread.daemon = True
-                thread.start()
+                _start_thread(produce, self._wake, failures)
             # The first chunk comes at once: servers send the headers with it.
             filler = _COMMENT
             if keepalive is None:
@@ -795,11 +799,14 @@ class Sse(_Adding):
         awaited (`RuntimeError` in another, without one, and for a second task that awaits while
         one does); adds may come from that loop and from any thread. The client counts as
         disconnected, and the `Sse` is closed, when a wait is cancelled, also by a `wait_for` that
-        times out, when `aclose()` is called, and when the iterator is discarded. `producer` is an
-        async function; it runs as a task, which is cancelled when the client disconnects.
+        times out, when `aclose()` is called, and when the iterator is discarded.
+
+        `producer` is an async function, which runs as a task and is cancelled when the client
+        disconnects; or any other, which runs in a thread, as in `stream`. If that one returns an
+        awaitable, as a lambda may that calls an async function, it runs as a task, too.
         """
         _check_keepalive(keepalive)
-        waker = _Waker(self, keepalive, _prepare(producer, _start_task))
+        waker = _Waker(self, keepalive, _prepare(producer, _start))
         self._claim(waker.wake)
         return _AsyncStream(waker)
 
@@ -850,25 +857,32 @@ class Sse(_Adding):
 _TASKS = set()
 
 
-def _start_task(producer, sse, loop):
-    """The task of a producer of `sse`."""
-    from asyncio import ensure_future       # novm
-    result = producer(sse)
-    if not hasattr(result, "__await__"):
-        raise TypeError("producer must be an async function; this one returned %s"
-                        % type(result).__name__)
-    return ensure_future(result, loop=loop)
+def _outcome(sse, call, *args):
+    """What `call(*args)` returns, and what the reader of `sse` gets for what it raises."""
+    try:
+        return call(*args), None
+    except BaseException as error:
+        return None, _failure(sse, error)
+
+
+def _start(producer, waker):
+    """Start a producer for the reader that has this `_Waker`."""
+    from inspect import iscoroutinefunction     # novm
+    if iscoroutinefunction(producer) or iscoroutinefunction(producer.__call__):
+        waker.produced(*_outcome(waker.sse, producer, waker.sse))
+    else:
+        _start_thread(_prepare(producer, waker.call))
 
 
 class _Waker(object):
     """What an `_AsyncStream` and its loop call; its `wake` is the hook.
 
     The `Sse`, the timer and the producer's task hold this and never the iterator, so the iterator
-    can be discarded. `wake`, `disconnect` and `end` may be called from any thread; all others run
-    in the loop's own, and it alone changes the attributes but `scheduled` and `ended`.
+    can be discarded. `wake`, `disconnect`, `end` and `call` may be called from any thread; all
+    others run in the loop's own, and it alone changes the attributes but `scheduled` and `ended`.
     """
 
-    loop = None             # of the first wait, which sets it last: calls before do nothing
+    loop = None             # of the first wait, which sets it: calls before do nothing
     scheduled = False       # a call of `_wake` is in the queue of the loop
     future = None           # of the task that waits for a chunk
     deadline = None         # when the next comment is to be sent, in the loop's time
@@ -877,13 +891,13 @@ class _Waker(object):
     failure = None          # of the producer, for the reader
     ended = False           # no more chunks
 
-    def __init__(self, sse, keepalive, start_task):
+    def __init__(self, sse, keepalive, start):
         from asyncio import _get_running_loop   # novm
         self.sse = sse
         self.keepalive = keepalive
         # The chunk if nothing is pending: the first comes at once, later ones when it is time.
         self.filler = b"" if keepalive is None else _COMMENT
-        self.start_task = start_task            # None without a producer
+        self.start = start                      # None without a producer
         self.running_loop = _get_running_loop
 
     def wake(self):
@@ -934,28 +948,37 @@ class _Waker(object):
         if self.future is not None:
             raise RuntimeError("another task waits for this stream already")
         if self.loop is None:
-            if self.start_task is not None and not self.sse.closed:
-                try:
-                    self.task = self.start_task(self.sse, loop)
-                except BaseException as error:
-                    self.failure = _failure(self.sse, error)
-                    self.sse.close()
-                else:
-                    _TASKS.add(self.task)
-                    self.task.add_done_callback(self._produced)
             self.loop = loop
+            if self.start is not None and not self.sse.closed:
+                self.start(self)
 
-    def _produced(self, task):
-        """The producer is done."""
-        _TASKS.discard(task)
+    def call(self, producer):
+        """In a thread: call a producer that is not an async function."""
+        result, failure = _outcome(self.sse, producer, self.sse)
         try:
-            _refuse_result(task.result())
-        except BaseException as error:
-            self.failure = _failure(self.sse, error)
+            self.loop.call_soon_threadsafe(self.produced, result, failure)
+        except RuntimeError:        # the loop is closed
+            if failure is not None:
+                raise failure       # threading prints it
+
+    def _done(self, task):
+        _TASKS.discard(task)
+        self.produced(*_outcome(self.sse, task.result))
+
+    def produced(self, result, failure):
+        """What the producer, or its task, has returned or raised."""
+        if hasattr(result, "__await__"):
+            from asyncio import ensure_future       # novm
+            self.task = ensure_future(result)
+            _TASKS.add(self.task)
+            self.task.add_done_callback(self._done)
+        else:
+            if failure is None:
+                _, failure = _outcome(self.sse, _refuse_result, result)
+            self.failure = failure
+            self.sse.close()
         if self.ended:
             self._tidy()
-        else:
-            self.sse.close()
 
     def wait(self):
         """The future of the next wait: the look found nothing."""

@@ -177,7 +177,7 @@ def test_nothing_is_imported_but_six_and_what_every_version_has():
             modules.update(alias.name for alias in node.names)
     assert modules <= {"__future__", "binascii", "codecs", "collections", "functools", "io",
                        "itertools", "json", "os", "random", "re", "sys", "threading", "six",
-                       "asyncio", "contextvars", "weakref"}
+                       "asyncio", "contextvars", "inspect", "weakref"}
 
 
 def test_version_is_the_newest_of_the_changelog():

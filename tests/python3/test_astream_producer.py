@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from loops import begun, collect, ended, turn, waiting
+from loops import begun, collect, ended, read, turn, waiting
 from sse import Closed, Sse
 from support import COMMENT, FOREVER, Threads
 
@@ -101,10 +101,10 @@ async def test_it_runs_from_the_first_chunk_on():
 
 
 @pytest.mark.parametrize("producer", [
-    nothing, functools.partial(nothing), lambda sse: nothing(sse), type("P", (), {
+    nothing, functools.partial(nothing), type("P", (), {
         "__call__": lambda self, sse: nothing(sse)})(),
-    lambda sse: asyncio.ensure_future(nothing(sse)),
-], ids=["function", "partial", "lambda", "object", "future"])
+    pytest.param(lambda sse: nothing(sse), marks=pytest.mark.native),
+], ids=["function", "partial", "object", "lambda"])
 async def test_what_is_an_async_function(producer):
     assert [chunk async for chunk in new().astream(FOREVER, producer)] == [COMMENT]
 
@@ -398,30 +398,151 @@ async def with_a_result(sse):
     return b"x"
 
 
-async def with_a_coroutine(sse):
-    return nothing(sse)
+async def without_a_parameter():
+    pass
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("producer, words", [
-    (lambda sse: None, "async function; this one returned NoneType"),
-    (lambda sse: b"x", "async function; this one returned bytes"),
-    (generator, "async function; this one returned generator"),
-    (async_generator, "async function; this one returned async_generator"),
+    (lambda sse: b"x", "must return None, not bytes"),
+    (generator, "must return None, not generator"),
+    (async_generator, "must return None, not async_generator"),
     (with_a_result, "must return None, not bytes"),
-    (with_a_coroutine, "must return None, not "),
+    (lambda sse: with_a_result(sse), "must return None, not bytes"),
     (lambda: None, "argument"),
-], ids=["function", "result", "generator", "async generator", "async result", "coroutine",
-        "no parameter"])
-async def test_not_an_async_function(producer, words):
+    (without_a_parameter, "argument"),
+], ids=["result", "generator", "async generator", "async result", "result of a lambda",
+        "no parameter", "async, no parameter"])
+async def test_what_is_not_a_producer(producer, words):
     sse = new()
-    chunks, error = await raised_by(sse.astream(FOREVER, producer), TypeError)
+    chunks, error = await raised_by(sse.astream(None, producer), TypeError)
     assert chunks == b""
     assert words in str(error)
     assert sse.closed
 
 
+# -- A plain function --------------------------------------------------------------------
+
+
+@pytest.mark.native
+async def test_a_plain_function_runs_in_a_daemon_thread_of_its_own():
+    """As many as there are answers: these all wait for each other, and for the loop."""
+    barrier = threading.Barrier(51)
+    threads = set()
+
+    def produce(sse):
+        threads.add(threading.current_thread())
+        sse.add_message("e", "x")
+        barrier.wait(FOREVER)
+        sse.add_message("e", "y")
+
+    streams = [new().astream(None, produce) for _ in range(50)]
+    assert [await stream.__anext__() for stream in streams] == [message("x")] * 50
+    last = asyncio.get_event_loop().run_in_executor(None, barrier.wait, FOREVER)
+    assert [await read(stream) for stream in streams] == [message("y")] * 50
+    await last
+    assert len(threads) == 50 and all(thread.daemon for thread in threads)
+
+
+@pytest.mark.native
+async def test_a_plain_function_gets_closed_when_the_client_disconnects():
+    disconnected, closed = threading.Event(), threading.Event()
+
+    def produce(sse):
+        sse.add_message("e", "x")
+        disconnected.wait(FOREVER)
+        try:
+            sse.add_message("e", "y")
+        except Closed:
+            closed.set()
+            raise
+
+    stream = new().astream(None, produce)
+    assert await stream.__anext__() == message("x")
+    await stream.aclose()
+    disconnected.set()
+    while not closed.is_set():
+        await turn()
+    assert await ended(stream)
+
+
+@pytest.mark.native
+async def test_what_a_plain_function_raises_after_the_end_reaches_the_exception_handler(reports):
+    failure = KeyError("x")
+    go = threading.Event()
+
+    def produce(sse):
+        sse.add_message("e", "x")
+        go.wait(FOREVER)
+        raise failure
+
+    stream = new().astream(None, produce)
+    assert await stream.__anext__() == message("x")
+    await stream.aclose()
+    go.set()
+    while not reports:
+        await turn()
+    assert [report["exception"] for report in reports] == [failure]
+    reports.clear()
+
+
+class Unread(Exception):
+    """Nobody reads this."""
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("fails", [True, False])
+@pytest.mark.filterwarnings("default::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_plain_function_whose_loop_is_closed(loop, fails, monkeypatch):
+    """threading prints what it raises; `Closed` ends it quietly."""
+    printed, threads = [], []
+    go = threading.Event()
+
+    def produce(sse):
+        threads.append(threading.current_thread())
+        sse.add_message("e", "x")
+        go.wait(FOREVER)
+        if fails:
+            raise Unread
+        sse.add_message("e", "y")
+
+    monkeypatch.setattr(threading, "excepthook", lambda args: printed.append(args.exc_type),
+                        raising=False)
+    stream = new().astream(None, produce)
+    assert loop.run_until_complete(stream.__anext__()) == message("x")
+    loop.close()
+    stream.aclose()
+    go.set()
+    threads[0].join(FOREVER)
+    assert printed == [Unread] * fails or sys.version_info < (3, 8)
+
+
+@pytest.mark.native
+async def test_a_coroutine_that_comes_after_the_client_disconnected_is_cancelled():
+    threads, events = [], []
+    go = threading.Event()
+
+    async def produce(sse):
+        events.append("begun")
+
+    def call(sse):
+        threads.append(threading.current_thread())
+        sse.add_message("e", "x")
+        go.wait(FOREVER)
+        return produce(sse)
+
+    stream = new().astream(None, call)
+    assert await stream.__anext__() == message("x")
+    await stream.aclose()
+    go.set()
+    threads[0].join(FOREVER)
+    await turn()
+    assert await ended(stream) and not events
+
+
+@pytest.mark.native
 @pytest.mark.parametrize("error", [KeyError, StopIteration, StopAsyncIteration])
-async def test_a_synchronous_function_that_raises(error):
+async def test_a_plain_function_that_raises(error):
     def produce(sse):
         sse.add_message("e", "x")
         raise error("x")
@@ -482,20 +603,24 @@ if contextvars:
             assert NAME.get() == "reader"
         assert seen == ["caller", "producer"]
 
-    async def test_the_context_of_a_synchronous_function_is_the_same():
+    @pytest.mark.native
+    async def test_the_context_of_a_plain_function_is_the_same():
         seen = []
+
+        async def task(sse):
+            seen.append(NAME.get())
 
         def produce(sse):
             seen.append(NAME.get())
             NAME.set("producer")
-            return nothing(sse)
+            return task(sse)
 
         NAME.set("caller")
         stream = new().astream(FOREVER, produce)
         NAME.set("reader")
         async for _ in stream:
             pass
-        assert seen == ["caller"] and NAME.get() == "reader"
+        assert seen == ["caller", "producer"] and NAME.get() == "reader"
 
 
 async def test_its_task_is_not_garbage_collected():

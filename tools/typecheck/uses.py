@@ -206,6 +206,8 @@ async def right_async(sse: Sse) -> None:
     stream: AsyncIterator[bytes] = sse.astream(keepalive=None)
     body: AsyncIterable[bytes] = Channel().open().astream(0.5, aproduce)
     sse.astream(None, producer=lambda sse: asyncio.sleep(1))
+    sse.astream(None, produce)
+    sse.astream(None, producer=lambda sse: produce(sse))
     one: bytes = await stream.__anext__()
     another: bytes = await asyncio.wait_for(sse.astream().__anext__(), 1)
     last = sse.astream()
@@ -251,7 +253,6 @@ def wrong_producers(sse: Sse) -> None:
     sse.stream(None, nothing)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     sse.stream(None, produce(sse))  # type: ignore[func-returns-value]
     sse.astream(None, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    sse.astream(None, produce)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     sse.astream(None, generator)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     sse.astream(None, agenerator)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     sse.astream(None, result)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
