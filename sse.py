@@ -1143,6 +1143,13 @@ def _topic(value):
     return topic
 
 
+def _leave(log, topics, ref):
+    """Remove a stream from a log that is held weakly: open streams do not keep the history."""
+    log = log()
+    if log is not None:
+        log.leave(topics, ref)
+
+
 class _Log(object):
     """The streams and the history of a channel in one process, and the one order of all.
 
@@ -1263,7 +1270,7 @@ class _Log(object):
             raise TypeError("keep must be True or False, not %s" % type(keep).__name__)
         if not keep:
             if id_block:
-                raise ValueError("keep must be True for a message with an event_id")
+                raise ValueError("a message with an event_id must be kept")
             id_block = None
         elif id_block and self.size:
             if id_block == _RESET_ID:
@@ -1386,7 +1393,7 @@ class _Log(object):
                 # the block of the retry: to httpx-sse each block without data is an empty event.
                 blocks = [b"".join(blocks)[:-1] + self.history[-1][2]]
         sse._buffer.extend(blocks)
-        leave = functools.partial(self.leave, topics)
+        leave = functools.partial(_leave, weakref.ref(self), topics)
         ref = weakref.ref(sse, leave)
         # By this very object: on Jython two references to one object are two keys.
         sse._leave = functools.partial(leave, ref)
@@ -1397,7 +1404,7 @@ class _Log(object):
             sse._end()
 
     def leave(self, topics, ref):
-        """Remove a stream. Takes no lock that another thread holds: this may be a finalizer."""
+        """Remove a stream. Waits for no lock: this may be a finalizer."""
         self.streams.pop(ref, None)
         for topic in topics:
             listeners = self.listeners.get(topic)

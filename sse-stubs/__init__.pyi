@@ -75,7 +75,19 @@ class _AddEvent(Protocol):
     ) -> None: ...
 
 @type_check_only
-class _Adds:
+class _AddEventToMany(Protocol):
+    def __call__(
+        self,
+        text: _Data,
+        encoding: str = "utf-8",
+        event_id: _EventId = None,
+        keep: bool = True,
+    ) -> None: ...
+
+class Sse:
+    def __init__(
+        self, default_retry: int | None = 2000, max_pending: int | None = None
+    ) -> None: ...
     def add_message(
         self,
         event: _Text | None,
@@ -100,11 +112,6 @@ class _Adds:
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]: ...
-
-class Sse(_Adds):
-    def __init__(
-        self, default_retry: int | None = 2000, max_pending: int | None = None
-    ) -> None: ...
     def set_retry(self, num: int) -> None: ...
     def set_event_id(self, event_id: _EventId) -> None: ...
     def reset_event_id(self) -> None: ...
@@ -122,7 +129,33 @@ class Sse(_Adds):
     def __bytes__(self) -> bytes: ...
     def __unicode__(self) -> str: ...
 
-class Channel(_Adds):
+@type_check_only
+class _Audience:
+    def add_message(
+        self,
+        event: _Text | None,
+        text: _Data,
+        encoding: str = "utf-8",
+        event_id: _EventId = None,
+        keep: bool = True,
+    ) -> None: ...
+    def add_json(
+        self,
+        event: _Text | None,
+        value: object,
+        event_id: _EventId = None,
+        default: Callable[[Any], object] | None = None,
+        keep: bool = True,
+    ) -> None: ...
+    def add_comment(self, text: _Text = "", keep: bool = True) -> None: ...
+    def __getattr__(self, attr: str) -> _AddEventToMany: ...
+    @property
+    def streams(self) -> list[Sse]: ...
+    def close(self) -> None: ...
+    @property
+    def closed(self) -> bool: ...
+
+class Channel(_Audience):
     def __init__(
         self,
         history: int = 0,
@@ -130,8 +163,14 @@ class Channel(_Adds):
         max_pending: int | None = 1048576,
         reset_event: _Text = "reset",
     ) -> None: ...
-    def open(self, request: _Request | _Text | None = None) -> Sse: ...
-    @property
-    def streams(self) -> list[Sse]: ...
+    def open(
+        self,
+        request: _Request | _Text | None = None,
+        topics: _Text | tuple[_Text, ...] | frozenset[_Text] | _List | _Set = (),
+    ) -> Sse: ...
+    def to(self, *topics: _Text) -> _Audience: ...
     @property
     def newest_id(self) -> str | None: ...
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]: ...

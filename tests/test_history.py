@@ -11,6 +11,7 @@ import six
 
 from sse import Channel
 from spec_decoder import Decoder
+from support import log
 
 
 def filled(history, count, **options):
