@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -23,6 +24,8 @@ from framework_checks import documented, FOLDER
 from loopback import free_port, python, running
 
 STREAMS = 3
+OPENSSL = ("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+           "-subj /CN=test -addext subjectAltName=IP:127.0.0.1 -keyout key -out cert")
 
 UVICORN = ["-m", "uvicorn", "--port={port}"]
 HYPERCORN = ["-m", "hypercorn", "--bind=127.0.0.1:{port}"]
@@ -176,7 +179,7 @@ class Client:
 
 
 @contextlib.contextmanager
-def serving(folder, command, without=""):
+def serving(folder, command, without="", tls=False):
     """A server that runs in `folder`, a copy of the recipes; its port and its process."""
     port = free_port()
     shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__", "news"))
@@ -192,6 +195,8 @@ def serving(folder, command, without=""):
                 text = text.replace(without, "")
             path.write_text(text.replace("8000", str(port)).replace("8080", str(port)))
     assert found
+    if tls:
+        subprocess.run(OPENSSL.split(), cwd=folder, check=True, stderr=subprocess.DEVNULL)
     arguments = python(*[part.format(port=port) for part in command])
     # A shell starts what it runs in the background with SIGINT ignored.
     with running(arguments, port, cwd=str(folder),
@@ -260,6 +265,22 @@ def test_stopping_with_a_client_that_does_not_read(tmp_path, row):
             unread(port):
         seconds, got = stopped(process, clients, signal.SIGTERM, 12)
     assert got == {"ended"} and seconds <= 8
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+@pytest.mark.parametrize("command", [UVICORN + ["--ssl-certfile=cert", "--ssl-keyfile=key"],
+                                     HYPERCORN + ["--certfile=cert", "--keyfile=key"]],
+                         ids=["uvicorn", "hypercorn"])
+def test_stopping_with_tls_and_a_client_that_sleeps(tmp_path, command):
+    """asyncio would wait for its end of TLS, for 30 seconds."""
+    with serving(tmp_path / "app", command + ["starlette_app:app"], tls=True) as (port, process):
+        context = ssl.create_default_context(cafile=tmp_path / "app" / "cert")
+        with socket.create_connection(("127.0.0.1", port), 10) as sock, \
+                context.wrap_socket(sock, server_hostname="127.0.0.1") as client:
+            client.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert client.recv(12) == b"HTTP/1.1 200"
+            seconds, _ = stopped(process, [], signal.SIGTERM, 12)
+    assert seconds <= 8
 
 
 def others():
