@@ -23,9 +23,9 @@ def lf(text):
 
 def plain(value, encoding="utf-8"):
     """The text that `value` stands for."""
+    if encoding in NOT_OF_TEXT:
+        raise Refused
     if isinstance(value, bytes):
-        if encoding in NOT_OF_TEXT:
-            raise Refused
         try:
             value = value.decode(encoding)
         except UnicodeError:
@@ -42,6 +42,8 @@ def plain(value, encoding="utf-8"):
 
 
 def plain_data(value, encoding="utf-8"):
+    if encoding in NOT_OF_TEXT:
+        raise Refused
     if isinstance(value, (list, tuple)):
         return "\n".join([lf(plain(item, encoding)) for item in value])
     if isinstance(value, (set, frozenset)):
