@@ -1,0 +1,79 @@
+"""`Presence` for all processes: who is connected anywhere, within ten seconds also after a kill.
+
+    SQLitePresence("presence.db", channel, "user:%d", changed)             # of one machine
+    RedisPresence(redis.Redis(), "presence", channel, "user:%d", changed)  # of many
+
+Each process notes every two seconds who has a stream in it. A user whom no process has noted for
+`grace` seconds has left, and one of them tells it.
+"""
+
+import contextlib
+import sqlite3
+import time
+
+from presence import Presence
+
+
+class SQLitePresence(Presence):
+
+    def __init__(self, path, *args, **options):
+        super().__init__(*args, **options)
+        self.path = path
+        with self.database() as database:
+            database.execute("CREATE TABLE IF NOT EXISTS seen (user PRIMARY KEY, at)")
+
+    @contextlib.contextmanager
+    def database(self):
+        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            yield database
+            database.execute("COMMIT")
+
+    def record(self, users):
+        now = time.time()
+        # `changed` is called before the commit: if it raises, it is called again; and no other
+        # process can tell the opposite in between.
+        with self.database() as database:
+            for user in users:
+                if not database.execute(
+                        "UPDATE seen SET at = ? WHERE user = ?", (now, user)).rowcount:
+                    self.changed(user, True)
+                    database.execute("INSERT INTO seen VALUES (?, ?)", (user, now))
+            old = "FROM seen WHERE at < ?", (now - self.grace,)
+            for user, in database.execute("SELECT user " + old[0], old[1]).fetchall():
+                self.changed(user, False)
+            database.execute("DELETE " + old[0], old[1])
+
+    def here(self):
+        with contextlib.closing(sqlite3.connect(self.path)) as database:
+            return [user for user, in database.execute(
+                "SELECT user FROM seen WHERE at >= ? ORDER BY user", (time.time() - self.grace,))]
+
+
+class RedisPresence(Presence):
+    """Users are ints. By the clock of Redis, so that those of the machines may differ."""
+
+    def __init__(self, redis, key, *args, **options):
+        super().__init__(*args, **options)
+        self.redis, self.key = redis, key
+
+    def oldest(self):
+        seconds, micros = self.redis.time()
+        return seconds + micros / 1e6 - self.grace
+
+    def record(self, users):
+        oldest = self.oldest()
+        with self.redis.pipeline() as pipeline:     # MULTI and EXEC: all at once
+            for user in users:
+                pipeline.zadd(self.key, {user: oldest + self.grace})
+            pipeline.zrangebyscore(self.key, 0, oldest)
+            pipeline.zremrangebyscore(self.key, 0, oldest)
+            *new, left, _ = pipeline.execute()
+        for user, came in zip(users, new):
+            if came:
+                self.changed(user, True)
+        for user in left:
+            self.changed(int(user), False)
+
+    def here(self):
+        return sorted(map(int, self.redis.zrangebyscore(self.key, self.oldest(), "+inf")))
