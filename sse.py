@@ -30,11 +30,13 @@ import collections
 import functools
 import io
 import json
+import logging
 import os
 import random
 import re
 import sys
 import threading
+import time
 import weakref
 
 import six
@@ -689,12 +691,16 @@ class Sse(_Adding):
         if self._leave is not None:
             self._leave()
 
-    def close(self):
-        """End the stream, which sends what is pending first. Nothing more can be added."""
-        self._end()
+    def _woken(self):
+        """Call the hook, if there is one."""
         wake = self._wake
         if wake is not None:
             wake()
+
+    def close(self):
+        """End the stream, which sends what is pending first. Nothing more can be added."""
+        self._end()
+        self._woken()
 
     def _claim(self, wake):
         """Set the hook of a stream; `RuntimeError` if there is a stream already."""
@@ -1119,9 +1125,6 @@ class _AsyncStream(object):
 
 # -- Many clients ------------------------------------------------------------------------
 
-# Bytes: the longest id field of a channel's own, its epoch and number.
-_MAX_OWN_ID = len("id: 0123456789ab-9223372036854775807\n")
-
 # Bytes.
 _MAX_TOPIC = 1024
 
@@ -1129,6 +1132,10 @@ _MAX_TOPIC = 1024
 _MAX_DISCARDED = 100000
 
 _get_ident = six.moves._thread.get_ident
+
+
+# The number in one of a channel's own ids, written in one way alone. Not \d: it knows more digits.
+_NUMBER = re.compile(r"(0|[1-9][0-9]{0,38})\Z")
 
 
 def _new_epoch():
@@ -1153,9 +1160,10 @@ def _leave(log, topics, ref):
 class _Log(object):
     """The streams and the history of a channel in one process, and the one order of all.
 
-    `streams` holds the open streams, as the keys of a dict: weak references, since a handler may
-    fail between `open` and `stream`. `listeners` holds those of each topic in the same way. A
-    stream removes itself, without the lock, when it is closed: it may be in a finalizer.
+    `streams` holds the open streams, as the keys of a dict, with their topics: weak references,
+    since a handler may fail between `open` and `stream`. `listeners` holds those of each topic in
+    the same way. A stream removes itself, without the lock, when it is closed: it may be in a
+    finalizer.
 
     All below changes under `lock`, in the jobs of `inbox`, which `work` runs one after the other:
     so all streams, and the history, have one order. `inside` has the threads that are in a call.
@@ -1170,6 +1178,8 @@ class _Log(object):
     `discarded_for_all` that of the messages for all. `floor` is the highest number of those that
     `discarded` has lost.
     """
+
+    longest_id = len("id: 0123456789ab-9223372036854775807\n")     # of the channel's own
 
     def __init__(self, size, retry, max_pending, reset):
         self.size = size
@@ -1277,7 +1287,7 @@ class _Log(object):
                 raise ValueError("id must not be empty in a channel with a history")
             if id_block.startswith(self.own):
                 raise ValueError("id must not be one of the channel's own")
-        size = len(block) + (_MAX_OWN_ID if self.size and id_block == b"" else 0)
+        size = len(block) + (self.longest_id if self.size and id_block == b"" else 0)
         if self.max_pending is not None and size > self.max_pending:
             raise BufferError(_TOO_MANY % (size, self.max_pending))
         if topics is None or topics:
@@ -1299,10 +1309,11 @@ class _Log(object):
             for sse in streams:
                 sse.close()
 
-    def keep(self, block, id_block, topics):
+    def keep(self, block, id_block, topics, number=None):
         """Add a message to the history; its block, with its id."""
-        self.renew()
-        number = self.history[-1][0] + 1
+        if number is None:
+            self.renew()
+            number = self.history[-1][0] + 1
         own_id = not id_block
         if own_id:
             id_block = self.own_id(number)
@@ -1338,22 +1349,27 @@ class _Log(object):
             if not numbers:
                 del self.places[id_block]
 
+    def last(self):
+        return self.history[-1][0]
+
+    def number(self, last_id):
+        """The number in an id that is one of the channel's own, to the letter; else None."""
+        own = self.own[len(b"id: "):].decode("ascii")
+        match = last_id and last_id.startswith(own) and _NUMBER.match(last_id, len(own))
+        return int(match.group()) if match else None
+
     def place(self, last_id):
         """The number of the message with this id, or None: nobody knows it.
 
         One of the channel's own ids has its place for ever, another one while it is kept.
         """
+        number = self.number(last_id)
+        if number is not None:
+            return number if number <= self.last() else None
         try:
-            id_block = _id_block(last_id)
+            return self.places.get(_id_block(last_id), [None])[0]
         except ValueError:
             return None     # nobody could have given it such an id
-        if id_block.startswith(self.own):
-            digits = id_block[len(self.own):-2]
-            # Of bytes: isdigit() of text, and int(), know more digits than those of ASCII.
-            number = int(digits) if digits.isdigit() else -1
-            known = number <= self.history[-1][0] and self.own_id(number) == id_block
-            return number if known else None
-        return self.places.get(id_block, [None])[0]
 
     def missed(self, last_id, topics):
         """The blocks that a client with this last event ID and these topics missed."""
@@ -1375,9 +1391,20 @@ class _Log(object):
         blocks.reverse()
         return blocks
 
-    def close_streams(self, topics):
-        for sse in self.members(topics):
-            sse.close()
+    def close(self, topics):
+        """End the streams that listen to one of these topics; None: all, and nothing is added."""
+        if topics is None:
+            self.closed = True
+        self.run(lambda: [sse.close() for sse in self.members(topics)])
+
+    def open(self, sse, last_id, topics):
+        """Let a stream begin with what its client missed."""
+        self.run(self.join, sse, last_id, topics)
+
+    def newest(self):
+        """The id block of the newest message."""
+        self.run(self.renew)
+        return self.history[-1][2]
 
     def join(self, sse, last_id, topics):
         blocks = []
@@ -1397,7 +1424,7 @@ class _Log(object):
         ref = weakref.ref(sse, leave)
         # By this very object: on Jython two references to one object are two keys.
         sse._leave = functools.partial(leave, ref)
-        self.streams[ref] = True
+        self.streams[ref] = topics
         for topic in topics:
             self.listeners.setdefault(topic, {})[ref] = True
         if self.closed or sse.closed:       # or it was closed before this job ran
@@ -1417,6 +1444,227 @@ class _Log(object):
         """Remove a topic without listeners; under the lock, or one could be about to join."""
         if not self.listeners.get(topic, True):
             del self.listeners[topic]
+
+
+# -- Several processes -------------------------------------------------------------------
+
+# Seconds that a call waits for the store, and that the thread waits after an error.
+_PATIENCE = 5
+_PAUSE = 0.5
+
+# What an adding call makes, without an id. A store may give anything.
+_MESSAGE_BLOCK = re.compile(br"(event: [^\r\n]*\n)?(data: [^\r\n]*\n)+\n\Z")
+_COMMENT_BLOCK = re.compile(br"(: [^\r\n]*\n)+\Z")
+
+_now = getattr(time, "monotonic", time.time)
+
+
+def _warn(message, *args):
+    try:
+        logging.getLogger("sse").warning(message, *args)
+    except Exception:
+        pass    # a handler's fault: the thread goes on
+
+
+def _follow(weak, store, size, pid):
+    """The thread that reads a store, for as long as somebody holds the log. It outlives errors."""
+    while True:
+        log = weak()
+        # After a fork a greenlet goes on in the child, even in the middle of a read.
+        if log is None or log.ended or pid != os.getpid():
+            return
+        place = log.read
+        del log
+        error = None
+        try:
+            result = store.read(place, size)
+            log = weak()
+            if log is None or pid != os.getpid():
+                return
+            log.receive(*result)
+        except Exception as caught:     # of any kind: nobody else would go on
+            error = caught
+        log = weak()
+        if log is None:
+            return
+        if error is not None and not log.away:
+            _warn("the store cannot be read: %r", error)
+        with log.changed:
+            log.away = error is not None
+            log.changed.notify_all()
+        del log
+        if error is not None:
+            time.sleep(_PAUSE)
+
+
+class _Following(_Log):
+    """What a channel with a store holds in one process: adds go to the store, and come from it.
+
+    `read` is the place up to which the store was read, its epoch and a number, or None; it changes
+    in the jobs that send the entries. `added` is the number of the last entry that this process
+    added. `away` is whether the last read failed. Who waits for one of these waits for `changed`.
+    `add` takes no lock but that of `run`: a signal handler may call it.
+    """
+
+    longest_id = len("id: -\n") + 16 + 39      # bytes of an epoch, digits
+
+    def __init__(self, store, *settings):
+        super(_Following, self).__init__(*settings)
+        self.store = store
+        self.read = self.thread = None
+        self.added = -1
+        self.away = self.ended = False
+        self.changed = threading.Condition()
+
+    def renew(self):
+        """The epoch is that of the store."""
+
+    def last(self):
+        return self.read[1] if self.read else self.history[-1][0]
+
+    def add(self, block, id_block, topics, keep):
+        if id_block:
+            raise ValueError("event_id must be None: with a store all ids are its own")
+        super(_Following, self).add(block, id_block, (), keep)      # to nobody: the checks
+        if topics is None or topics:
+            number = self.store.add(block, topics and sorted(topics), keep and id_block is not None)
+            self.run(self.note, number)
+
+    def note(self, number):
+        self.added = max(self.added, number)
+
+    def receive(self, place, base, entries):
+        """Send what was read; with a `base` the log begins anew, and every stream is told."""
+        if base is not None:
+            self.run(self.restart, place, base, entries)
+        else:
+            for entry in entries:
+                self.run(self.deliver, place[0], entry)
+            self.run(setattr, self, "read", place)
+
+    def checked(self, entry):
+        """An entry, or None: one that cannot be sent here must not stop all that follow it."""
+        try:
+            number, block, topics, keep = entry
+            _integer("number", number, self.last() + 1, rule="above that of the entry before")
+            if not (_MESSAGE_BLOCK.match(block) or not keep and _COMMENT_BLOCK.match(block)):
+                raise ValueError("not a block")
+            _decode(block)
+            if self.max_pending is not None and len(block) + self.longest_id > self.max_pending:
+                raise BufferError(_TOO_MANY % (len(block), self.max_pending))
+            if topics is not None:
+                topics = frozenset([_topic(topic) for topic in topics])
+            return number, block, topics, keep
+        except Exception as error:
+            _warn("no event in entry %.99r of the store: %s", entry, error)
+
+    def deliver(self, epoch, entry):
+        entry = self.checked(entry)
+        if entry:
+            number, block, topics, keep = entry
+            if keep and self.size:
+                block = self.keep(block, b"", topics, number)
+            self.read = (epoch, number)
+            self.publish(block, None, topics)
+
+    def restart(self, place, base, entries):
+        self.read = None
+        self.added = -1
+        self.begin(_encode(place[0]), base)
+        for entry in entries:
+            entry = self.checked(entry)
+            if entry and entry[3] and self.size:
+                self.keep(entry[1], b"", entry[2], entry[0])
+        self.read = place
+        for ref in list(self.streams):
+            sse, topics = ref(), self.streams.get(ref)
+            if self.size and sse is not None and topics is not None:
+                try:
+                    sse._buffer.extend(self.missed(None, topics))   # in full, as in a replay
+                    sse._woken()
+                except Exception:
+                    sse.close()
+
+    def wait(self, number=None):
+        """Wait until the store was read, up to this number: whether it was."""
+        until = _now() + _PATIENCE
+        with self.changed:
+            self.start()
+            while not self.read or number is not None and self.read[1] < number:
+                seconds = until - _now()
+                # A call out of one of our jobs would wait for itself.
+                if self.away or seconds <= 0 or _get_ident() in self.inside:
+                    return False
+                self.changed.wait(seconds)
+        return True
+
+    def start(self):
+        """Start the thread, if there is none or it is dead."""
+        if not self.ended and (self.thread is None or not self.thread.is_alive()):
+            self.thread = threading.Thread(
+                target=_follow, args=(weakref.ref(self), self.store, self.size, self.pid))
+            self.thread.daemon = True
+            try:
+                self.thread.start()
+            except RuntimeError as error:       # there are too many
+                self.thread = None
+                self.away = True
+                _warn("no thread to read the store: %s", error)
+
+    def open(self, sse, last_id, topics):
+        if self.closed or self.wait() and self.arrived(last_id):
+            super(_Following, self).open(sse, last_id, topics)
+        else:
+            sse.close()     # its client asks again
+
+    def arrived(self, last_id):
+        """Wait for an id that another process, which was faster, has sent: whether it came."""
+        number = self.number(last_id)
+        if number is None or number <= self.last():
+            return True
+        try:
+            epoch, newest = self.store.newest()
+        except Exception as error:
+            _warn("the store cannot be read: %r", error)
+            return False
+        # Above that nobody knows it: a client is told at once.
+        return number > newest or self.wait(number)
+
+    def newest(self):
+        if not self.wait():
+            raise RuntimeError("the store could not be read")
+        return self.own_id(max(self.last(), self.added))
+
+    def close(self, topics):
+        if topics is None:
+            self.closed = True
+            if self.streams:
+                self.wait(self.added)       # what this process added last is sent first
+            self.ended = True
+        super(_Following, self).close(topics)
+
+
+class _Shared(object):
+    """The `_Following` of this process.
+
+    After a fork another one takes its place: in the old one a lock may be held, and its history
+    and its streams are the parent's. The old one is kept: nothing of the store may be closed.
+    """
+
+    def __init__(self, *settings):
+        self.settings = settings
+        self.logs = {}
+
+    def __getattr__(self, name):
+        log = self.logs.get(os.getpid())
+        if log is None:
+            log = _Following(*self.settings)
+            log.closed = log.ended = any(old.closed for old in self.logs.values())
+            log = self.logs.setdefault(os.getpid(), log)
+        return getattr(log, name)
+
+
+# -- The channel ------------------------------------------------------------------------
 
 
 class _Caught(_Adding):
@@ -1476,8 +1724,7 @@ class _Audience(_Adding):
 
     def close(self):
         """End these streams, which send what is pending first. Others may be opened."""
-        log = self.__log
-        log.run(log.close_streams, self.__topics)
+        self.__log.close(self.__topics)
 
     def __repr__(self):
         return "<%s: %d streams>" % (type(self).__name__, len(self.streams))
@@ -1494,12 +1741,17 @@ class Channel(_Audience):
     missed what is not kept, text of one line. `TypeError` or `ValueError` for other values.
     """
 
-    def __init__(self, history=0, default_retry=2000, max_pending=1048576, reset_event="reset"):
-        self.__log = _Log(
-            _integer("history", history, 0, rule="0 or more"),
-            None if default_retry is None else _milliseconds(default_retry),
-            _limit(max_pending),
-            _head(_text("reset_event", reset_event), "reset_event") + b"\n")
+    def __init__(self, history=0, default_retry=2000, max_pending=1048576, reset_event="reset",
+                 store=None):
+        settings = (_integer("history", history, 0, rule="0 or more"),
+                    None if default_retry is None else _milliseconds(default_retry),
+                    _limit(max_pending),
+                    _head(_text("reset_event", reset_event), "reset_event") + b"\n")
+        for name in ("add", "read", "newest"):
+            if store is not None and not callable(_attribute(store, name)):
+                raise TypeError("store must have add, read and newest, %s has not"
+                                % type(store).__name__)
+        self.__log = _Log(*settings) if store is None else _Shared(store, *settings)
         super(Channel, self).__init__(self.__log, None)
 
     def to(self, *topics):
@@ -1540,7 +1792,7 @@ class Channel(_Audience):
             # An asynchronous framework runs the iterator, and would keep it open.
             sse.close()
         else:
-            log.run(log.join, sse, last_id, topics)
+            log.open(sse, last_id, topics)
         return sse
 
     @property
@@ -1552,13 +1804,11 @@ class Channel(_Audience):
         log = self.__log
         if not log.size:
             return None
-        log.run(log.renew)
-        return log.history[-1][2][len(b"id: "):-len(b"\n\n")].decode("utf-8")
+        return log.newest()[len(b"id: "):-len(b"\n\n")].decode("utf-8")
 
     def close(self):
         """End every stream, which sends what is pending first. Nothing more can be added."""
-        self.__log.closed = True
-        super(Channel, self).close()
+        self.__log.close(None)
 
     def __call__(self, environ, start_response):
         """The WSGI application: `open(environ)`, answered."""

@@ -129,6 +129,15 @@ class Sse:
     def __bytes__(self) -> bytes: ...
     def __unicode__(self) -> str: ...
 
+# A place is an epoch, text, and a number.
+@type_check_only
+class _Store(Protocol):
+    def add(self, block: bytes, topics: list[str] | None, keep: bool, /) -> int: ...
+    def read(
+        self, place: tuple[str, int] | None, history: int, /
+    ) -> tuple[tuple[str, int], int | None, Iterable[Any]]: ...
+    def newest(self) -> tuple[str, int]: ...
+
 @type_check_only
 class _Audience:
     def add_message(
@@ -162,6 +171,7 @@ class Channel(_Audience):
         default_retry: int | None = 2000,
         max_pending: int | None = 1048576,
         reset_event: _Text = "reset",
+        store: _Store | None = None,
     ) -> None: ...
     def open(
         self,

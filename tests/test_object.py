@@ -237,7 +237,7 @@ def test_an_event_name_is_checked_once(monkeypatch):
     (Sse.__init__, (2000, None)),
     (Sse.stream, (15, None)),
     (Sse.astream, (15, None)),
-    (Channel.__init__, (0, 2000, 1048576, "reset")),
+    (Channel.__init__, (0, 2000, 1048576, "reset", None)),
 ])
 def test_the_defaults(function, defaults):
     assert function.__defaults__ == defaults
