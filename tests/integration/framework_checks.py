@@ -8,6 +8,7 @@ for test modules, which have a fixture `server` that goes through their table.
 from __future__ import unicode_literals
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -71,7 +72,7 @@ class Server(object):
         self.url = "http://127.0.0.1:%d" % port
         self.address = "127.0.0.1", port
         self._control_url = "http://127.0.0.1:%d/" % control_port
-        self._names = 0
+        self._names = ("stream%d" % number for number in itertools.count())
 
     def control(self, action, **query):
         response = requests.get(self._control_url + action, params=query, timeout=120)
@@ -80,8 +81,7 @@ class Server(object):
 
     def name(self, **asked):
         """The name of the stream that is opened next, with these arguments."""
-        self._names += 1
-        name = "stream%d" % self._names
+        name = next(self._names)
         self.control("next", name=name, kind=self.row.kind, **asked)
         return name
 

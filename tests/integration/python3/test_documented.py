@@ -14,11 +14,13 @@ from loopback import Client, environment, EXAMPLES, free_port, python, running, 
 
 import asgi_rows
 import test_frameworks
+import test_proxies
 import test_servers
 import test_stopping
 from framework_checks import documented, FOLDER
 
 FRAMEWORKS = os.path.join(ROOT, "docs", "frameworks.rst")
+PROXIES = os.path.join(ROOT, "docs", "proxies.rst")
 RUNNING = os.path.join(ROOT, "docs", "running.rst")
 STOPPING = os.path.join(ROOT, "docs", "stopping.rst")
 TESTING = os.path.join(ROOT, "docs", "testing.rst")
@@ -58,6 +60,11 @@ def test_each_framework_is_shown():
     shown = {block.path for page in (FRAMEWORKS, STOPPING) for block in blocks(page) if block.path}
     assert shown >= {"examples/frameworks/" + name for name in os.listdir(FOLDER)
                      if name.endswith(".py") and name != "django_asgi_app.py"}
+
+
+def test_when_proxies_notice():
+    shown = {row[0]: row[1] for row in table(PROXIES, ["Proxy"])}
+    assert shown == {name: noticed for name, _, _, noticed in test_proxies.PROXIES}
 
 
 def test_servers_for_threads():
