@@ -29,8 +29,8 @@ def browser(request, engines):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """A `redis_store.RedisServer` that runs."""
-    from redis_store import RedisServer
+    """A `redis_server.RedisServer` that runs."""
+    from redis_server import RedisServer
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
     yield server

@@ -8,7 +8,7 @@ import threading
 
 from loopback import environment, EXAMPLES, python, wait_for
 import pytest
-from redis_store import Wire
+from redis_server import Wire
 
 from redis_channel import NotConfirmed, RedisChannel
 from sse import Closed

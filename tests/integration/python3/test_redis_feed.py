@@ -12,7 +12,7 @@ import time
 import pytest
 import requests
 from loopback import environment, EXAMPLES, free_port, python, running, wait_for
-from redis_store import Wire
+from redis_server import Wire
 
 pytest.importorskip("gunicorn")
 pytest.importorskip("gevent")
