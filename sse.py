@@ -1683,13 +1683,13 @@ class _Audience(_Adding):
     # Names of the form __name, here and in `Channel`: a subclass cannot break them by its own.
 
     def __init__(self, log, topics):
-        self.__log = log
+        self.__sse_log = log
         self.__topics = topics      # None: all streams
 
     @property
     def closed(self):
         """Whether `close()` of the channel was called."""
-        return self.__log.closed
+        return self.__sse_log.closed
 
     def add_message(self, event, text, encoding="utf-8", event_id=None, keep=True):
         """Add an event, as `Sse.add_message` does, and raises.
@@ -1703,28 +1703,28 @@ class _Audience(_Adding):
         """
         caught = _Caught()
         caught.add_message(event, text, encoding, event_id)
-        self.__log.add(caught.block, caught.id_block, self.__topics, keep)
+        self.__sse_log.add(caught.block, caught.id_block, self.__topics, keep)
 
     def add_json(self, event, value, event_id=None, default=None, keep=True):
         """Add an event, as `Sse.add_json` does; `keep` as for `add_message`."""
         caught = _Caught()
         caught.add_json(event, value, event_id, default)
-        self.__log.add(caught.block, caught.id_block, self.__topics, keep)
+        self.__sse_log.add(caught.block, caught.id_block, self.__topics, keep)
 
     def add_comment(self, text="", keep=True):
         """Add a comment, as `Sse.add_comment` does; with or without `keep` none is kept."""
         caught = _Caught()
         caught.add_comment(text)
-        self.__log.add(caught.block, None, self.__topics, keep)
+        self.__sse_log.add(caught.block, None, self.__topics, keep)
 
     @property
     def streams(self):
         """The open streams, each once, a new list."""
-        return self.__log.members(self.__topics)
+        return self.__sse_log.members(self.__topics)
 
     def close(self):
         """End these streams, which send what is pending first. Others may be opened."""
-        self.__log.close(self.__topics)
+        self.__sse_log.close(self.__topics)
 
     def __repr__(self):
         return "<%s: %d streams>" % (type(self).__name__, len(self.streams))
@@ -1751,8 +1751,8 @@ class Channel(_Audience):
             if store is not None and not callable(_attribute(store, name)):
                 raise TypeError("store must have add, read and newest, %s has not"
                                 % type(store).__name__)
-        self.__log = _Log(*settings) if store is None else _Shared(store, *settings)
-        super(Channel, self).__init__(self.__log, None)
+        self.__sse_log = _Log(*settings) if store is None else _Shared(store, *settings)
+        super(Channel, self).__init__(self.__sse_log, None)
 
     def to(self, *topics):
         """Those that listen to one of these topics, text or bytes: add to them, or close them.
@@ -1760,7 +1760,7 @@ class Channel(_Audience):
         Without topics nobody: what is added is checked, and discarded. `TypeError` for another
         type; `ValueError` if one is empty or has more than 1024 bytes.
         """
-        return _Audience(self.__log, frozenset([_topic(topic) for topic in topics]))
+        return _Audience(self.__sse_log, frozenset([_topic(topic) for topic in topics]))
 
     def open(self, request=None, topics=()):
         """A new `Sse`, which begins with what its client missed, and gets whatever is added.
@@ -1786,7 +1786,7 @@ class Channel(_Audience):
             last_id = request or None
         else:
             last_id, method = _read_request(request)
-        log = self.__log
+        log = self.__sse_log
         sse = Sse(None, log.max_pending)
         if method == "HEAD":
             # An asynchronous framework runs the iterator, and would keep it open.
@@ -1801,21 +1801,21 @@ class Channel(_Audience):
 
         Read it before a database, and `open` from it: no message falls between the two.
         """
-        log = self.__log
+        log = self.__sse_log
         if not log.size:
             return None
         return log.newest()[len(b"id: "):-len(b"\n\n")].decode("utf-8")
 
     def close(self):
         """End every stream, which sends what is pending first. Nothing more can be added."""
-        self.__log.close(None)
+        self.__sse_log.close(None)
 
     def __call__(self, environ, start_response):
         """The WSGI application: `open(environ)`, answered."""
         return self.open(environ)(environ, start_response)
 
     def __repr__(self):
-        log = self.__log
+        log = self.__sse_log
         return "<%s: %d streams, %d messages in the history%s>" % (
             type(self).__name__, len(log.streams), len(log.history) - 1,
             ", closed" if log.closed else "")

@@ -55,7 +55,7 @@ def silent(**options):
 
 def log(channel):
     """What a channel holds, to be replaced by what interrupts it."""
-    return channel._Channel__log
+    return channel._Channel__sse_log
 
 
 def closed_stream(sse):

@@ -144,6 +144,9 @@ def test_pydoc_has_the_signatures_of_the_reference():
     reference = entries()
     for owner, cls in CLASSES.items():
         text = pydoc.plain(pydoc.render_doc(cls))
+        # From 3.13 on a long signature stands in several lines.
+        text = re.sub(r"([(,]|[^)])\n[ |]+(?=\)$|\w+=)", r"\1", re.sub(r"\(\n[ |]+", "(", text),
+                      flags=re.M)
         shown = dict(re.findall(r"^[ |]+(\w+)\((.*)\)$", text, re.M))
         for name in methods(cls):
             signature = reference.get("%s.%s" % (owner, name), reference.get(name))[0]
@@ -186,8 +189,8 @@ def test_nothing_is_imported_but_six_and_what_every_version_has():
         else:
             modules.update(alias.name for alias in node.names)
     assert modules <= {"__future__", "asyncio", "binascii", "codecs", "collections",
-                       "contextvars", "functools", "inspect", "io", "json", "logging", "os", "random",
-                       "re", "six", "sys", "threading", "time", "weakref"}
+                       "contextvars", "functools", "inspect", "io", "json", "logging", "os",
+                       "random", "re", "six", "sys", "threading", "time", "weakref"}
 
 
 def test_version_is_the_newest_of_the_changelog():
