@@ -510,6 +510,7 @@ def _start_thread(target, *args):
     thread = threading.Thread(target=target, args=args)
     thread.daemon = True
     thread.start()
+    return thread
 
 
 def _refuse_result(result):
@@ -1150,11 +1151,20 @@ def _topic(value):
     return topic
 
 
-def _leave(log, topics, ref):
-    """Remove a stream from a log that is held weakly: open streams do not keep the history."""
-    log = log()
+def _leave(weak, topics, ref):
+    """Remove a stream from its log, which it holds weakly: not to keep the history.
+
+    Waits for no lock: this may be a finalizer.
+    """
+    log = weak()
     if log is not None:
-        log.leave(topics, ref)
+        log.streams.pop(ref, None)
+        for topic in topics:
+            listeners = log.listeners.get(topic)
+            if listeners is not None:
+                listeners.pop(ref, None)
+                if not listeners:
+                    log.run_soon(log.prune, topic)
 
 
 class _Log(object):
@@ -1430,16 +1440,6 @@ class _Log(object):
         if self.closed or sse.closed:       # or it was closed before this job ran
             sse._end()
 
-    def leave(self, topics, ref):
-        """Remove a stream. Waits for no lock: this may be a finalizer."""
-        self.streams.pop(ref, None)
-        for topic in topics:
-            listeners = self.listeners.get(topic)
-            if listeners is not None:
-                listeners.pop(ref, None)
-                if not listeners:
-                    self.run_soon(self.prune, topic)
-
     def prune(self, topic):
         """Remove a topic without listeners; under the lock, or one could be about to join."""
         if not self.listeners.get(topic, True):
@@ -1481,7 +1481,7 @@ def _follow(weak, store, size, pid):
             log = weak()
             if log is None or pid != os.getpid():
                 return
-            log.receive(*result)
+            log.run(log.receive, *result)
         except Exception as caught:     # of any kind: nobody else would go on
             error = caught
         log = weak()
@@ -1501,9 +1501,8 @@ class _Following(_Log):
     """What a channel with a store holds in one process: adds go to the store, and come from it.
 
     `read` is the place up to which the store was read, its epoch and a number, or None; it changes
-    in the jobs that send the entries. `added` is the number of the last entry that this process
-    added. `away` is whether the last read failed. Who waits for one of these waits for `changed`.
-    `add` takes no lock but that of `run`: a signal handler may call it.
+    in the job that sends the entries. `away` is whether the last read failed. Who waits for one of
+    them waits for `changed`. `add` takes no lock of ours: a signal handler may call it.
     """
 
     longest_id = len("id: -\n") + 16 + 39      # bytes of an epoch, digits
@@ -1512,7 +1511,6 @@ class _Following(_Log):
         super(_Following, self).__init__(*settings)
         self.store = store
         self.read = self.thread = None
-        self.added = -1
         self.away = self.ended = False
         self.changed = threading.Condition()
 
@@ -1527,70 +1525,59 @@ class _Following(_Log):
             raise ValueError("event_id must be None: with a store all ids are its own")
         super(_Following, self).add(block, id_block, (), keep)      # to nobody: the checks
         if topics is None or topics:
-            number = self.store.add(block, topics and sorted(topics), keep and id_block is not None)
-            self.run(self.note, number)
-
-    def note(self, number):
-        self.added = max(self.added, number)
+            self.store.add(block, topics and sorted(topics), keep and id_block is not None)
 
     def receive(self, place, base, entries):
-        """Send what was read; with a `base` the log begins anew, and every stream is told."""
+        """Send what was read. With a `base` the log begins anew, and every stream is told."""
         if base is not None:
-            self.run(self.restart, place, base, entries)
-        else:
-            for entry in entries:
-                self.run(self.deliver, place[0], entry)
-            self.run(setattr, self, "read", place)
-
-    def checked(self, entry):
-        """An entry, or None: one that cannot be sent here must not stop all that follow it."""
-        try:
-            number, block, topics, keep = entry
-            _integer("number", number, self.last() + 1, rule="above that of the entry before")
-            if not (_MESSAGE_BLOCK.match(block) or not keep and _COMMENT_BLOCK.match(block)):
-                raise ValueError("not a block")
-            _decode(block)
-            if self.max_pending is not None and len(block) + self.longest_id > self.max_pending:
-                raise BufferError(_TOO_MANY % (len(block), self.max_pending))
-            if topics is not None:
-                topics = frozenset([_topic(topic) for topic in topics])
-            return number, block, topics, keep
-        except Exception as error:
-            _warn("no event in entry %.99r of the store: %s", entry, error)
-
-    def deliver(self, epoch, entry):
-        entry = self.checked(entry)
-        if entry:
-            number, block, topics, keep = entry
+            self.read = None
+            self.begin(_encode(place[0]), base)
+        last = self.last()
+        for entry in entries:
+            # One that cannot be sent here must not stop all that follow it.
+            try:
+                number, block, topics, keep = entry
+                _integer("number", number, last + 1, rule="above that of the entry before")
+                self.check(block, keep)
+                topics = topics if topics is None else frozenset(map(_topic, topics))
+            except Exception as error:
+                _warn("no event in entry %.99r of the store: %s", entry, error)
+                continue
+            last = number
             if keep and self.size:
                 block = self.keep(block, b"", topics, number)
-            self.read = (epoch, number)
-            self.publish(block, None, topics)
-
-    def restart(self, place, base, entries):
-        self.read = None
-        self.added = -1
-        self.begin(_encode(place[0]), base)
-        for entry in entries:
-            entry = self.checked(entry)
-            if entry and entry[3] and self.size:
-                self.keep(entry[1], b"", entry[2], entry[0])
+            if base is None:
+                self.publish(block, None, topics)
         self.read = place
-        for ref in list(self.streams):
+        for ref in list(self.streams) if base is not None and self.size else ():
             sse, topics = ref(), self.streams.get(ref)
-            if self.size and sse is not None and topics is not None:
+            if sse is not None and topics is not None:
                 try:
                     sse._buffer.extend(self.missed(None, topics))   # in full, as in a replay
                     sse._woken()
                 except Exception:
                     sse.close()
 
+    def check(self, block, keep):
+        """Raise an error unless this is what an adding call makes, without an id."""
+        if not (_MESSAGE_BLOCK.match(block) or not keep and _COMMENT_BLOCK.match(block)):
+            raise ValueError("not a block")
+        _decode(block)
+        if self.max_pending is not None and len(block) + self.longest_id > self.max_pending:
+            raise BufferError(_TOO_MANY % (len(block), self.max_pending))
+
     def wait(self, number=None):
         """Wait until the store was read, up to this number: whether it was."""
         until = _now() + _PATIENCE
         with self.changed:
-            self.start()
-            while not self.read or number is not None and self.read[1] < number:
+            if not self.ended and (self.thread is None or not self.thread.is_alive()):
+                try:
+                    self.thread = _start_thread(
+                        _follow, weakref.ref(self), self.store, self.size, self.pid)
+                except RuntimeError as error:       # there are too many
+                    _warn("no thread to read the store: %s", error)
+                    return False
+            while not self.read or number is not None and self.last() < number:
                 seconds = until - _now()
                 # A call out of one of our jobs would wait for itself.
                 if self.away or seconds <= 0 or _get_ident() in self.inside:
@@ -1598,48 +1585,32 @@ class _Following(_Log):
                 self.changed.wait(seconds)
         return True
 
-    def start(self):
-        """Start the thread, if there is none or it is dead."""
-        if not self.ended and (self.thread is None or not self.thread.is_alive()):
-            self.thread = threading.Thread(
-                target=_follow, args=(weakref.ref(self), self.store, self.size, self.pid))
-            self.thread.daemon = True
+    def expected(self, last_id):
+        """The number in an id that another process, which was faster, has sent; else None."""
+        number = self.number(last_id)
+        if number is not None and number > self.last():
             try:
-                self.thread.start()
-            except RuntimeError as error:       # there are too many
-                self.thread = None
-                self.away = True
-                _warn("no thread to read the store: %s", error)
+                return number if number <= self.store.newest()[1] else None
+            except Exception:
+                return number       # waited for in vain: the client asks again
 
     def open(self, sse, last_id, topics):
-        if self.closed or self.wait() and self.arrived(last_id):
+        if self.closed or self.wait() and self.wait(self.expected(last_id)):
             super(_Following, self).open(sse, last_id, topics)
         else:
             sse.close()     # its client asks again
 
-    def arrived(self, last_id):
-        """Wait for an id that another process, which was faster, has sent: whether it came."""
-        number = self.number(last_id)
-        if number is None or number <= self.last():
-            return True
-        try:
-            epoch, newest = self.store.newest()
-        except Exception as error:
-            _warn("the store cannot be read: %r", error)
-            return False
-        # Above that nobody knows it: a client is told at once.
-        return number > newest or self.wait(number)
-
     def newest(self):
-        if not self.wait():
-            raise RuntimeError("the store could not be read")
-        return self.own_id(max(self.last(), self.added))
+        return _encode("id: %s-%d\n\n" % self.store.newest())
 
     def close(self, topics):
         if topics is None:
             self.closed = True
             if self.streams:
-                self.wait(self.added)       # what this process added last is sent first
+                try:
+                    self.wait(self.store.newest()[1])   # what was added before is sent first
+                except Exception as error:
+                    _warn("the store cannot be read: %r", error)
             self.ended = True
         super(_Following, self).close(topics)
 
@@ -1725,6 +1696,9 @@ class _Audience(_Adding):
     def close(self):
         """End these streams, which send what is pending first. Others may be opened."""
         self.__sse_log.close(self.__topics)
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError("%s cannot be copied or pickled" % type(self).__name__)
 
     def __repr__(self):
         return "<%s: %d streams>" % (type(self).__name__, len(self.streams))
