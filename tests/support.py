@@ -3,6 +3,10 @@
 from __future__ import unicode_literals
 
 import contextlib
+import inspect
+import itertools
+import re
+import sys
 import threading
 
 import pytest
@@ -11,6 +15,7 @@ from six.moves import queue
 from spec_decoder import decode
 from sse import Channel, Sse
 
+SOURCE = Sse.close.__code__.co_filename
 COMMENT = b": \n"
 FOREVER = 60
 PENDING = b"event: before\ndata: x\n\nid: pending\n\n"
@@ -79,10 +84,13 @@ class Reader(object):
         self.chunks.put(None)
 
     def get(self, seconds=FOREVER):
-        return self.chunks.get(timeout=seconds)
+        try:
+            return self.chunks.get(timeout=seconds)
+        except queue.Empty:
+            raise AssertionError("the stream gave nothing for %g seconds" % seconds)
 
     def nothing_for(self, seconds):
-        with pytest.raises(queue.Empty):
+        with pytest.raises(AssertionError, match="gave nothing"):
             self.get(seconds)
         return True
 
@@ -109,8 +117,59 @@ class Threads(object):
     def join(self):
         for thread in self.threads:
             thread.join(FOREVER)
-            assert not thread.is_alive()
+            assert not thread.is_alive(), "a thread did not end in %d seconds" % FOREVER
         assert self.errors == []
+
+
+def at_lines(frame, event):
+    return event == "line"
+
+
+def at_calls(frame, event):
+    return event == "call"
+
+
+def where_it_may_raise(frame, event):
+    """Not in a `finally`, nor at the end of a `with`, for which nothing can be done."""
+    return event != "line" or not re.search(r"\bwith |finally:", inspect.getsource(frame.f_code))
+
+
+class Moment(object):
+    """A context in which `act()` is called once: the Nth time that sse.py comes by such a place."""
+
+    def __init__(self, number, wanted=at_lines):
+        self.left = number
+        self.wanted = wanted
+
+    def __call__(self, act):
+        self.act = act
+        return self
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self.trace)
+
+    def __exit__(self, *error):
+        sys.settrace(self.before)
+
+    def trace(self, frame, event, argument):
+        if frame.f_code.co_filename != SOURCE:
+            return None
+        if self.left and self.wanted(frame, event):
+            self.left -= 1
+            if not self.left:
+                self.act()
+        return self.trace
+
+
+def moments(wanted=at_lines):
+    """For each such place that is passed in the body of the loop a `Moment`; and one without."""
+    for number in itertools.count(1):
+        moment = Moment(number, wanted)
+        yield moment
+        if moment.left:
+            assert number > 1
+            return
 
 
 # Without these there is no object, no isinstance, and from Python 3.12 on no bytes to join.
