@@ -157,6 +157,7 @@ SERVERS = {
     "waitress-serve": lambda port: ["-m", "waitress", "--listen=127.0.0.1:%d" % port],
     "uvicorn": lambda port: ["-m", "uvicorn", "--port=%d" % port],
     "hypercorn": lambda port: ["-m", "hypercorn", "--bind=127.0.0.1:%d" % port],
+    "granian": lambda port: ["-m", "granian", "--interface=asgi", "--port=%d" % port],
     "daphne": lambda port: ["-m", "daphne", "--port=%d" % port],
     "gunicorn": lambda port: ["-m", "gunicorn.app.wsgiapp", "--bind=127.0.0.1:%d" % port,
                               "--graceful-timeout=1"],

@@ -21,6 +21,7 @@ ROWS = [
         "uvicorn --loop=uvloop starlette_app:app"),
     Row("Starlette, hypercorn", "starlette_app", HYPERCORN % "starlette_app"),
     Row("Starlette, gunicorn", "starlette_app", GUNICORN % "starlette_app"),
+    Row("Starlette, granian", "starlette_app", "granian starlette_app:app"),
     Row("FastAPI, uvicorn", "fastapi_app"),
     Row("FastAPI, hypercorn", "fastapi_app", HYPERCORN % "fastapi_app"),
     Row("FastAPI with a middleware, uvicorn", "fastapi_middleware",
