@@ -70,6 +70,20 @@ def by_adds(count):
     return call
 
 
+def to_one_of(count):
+    """To the one listener of a topic, among so many streams of other topics."""
+    channel = Channel(history=10, default_retry=None)
+    streams = [channel.open(topics=["user:%d" % number, "room:%d" % (number % 10)])
+               for number in range(count)]
+    streams[0].flush()
+
+    def call():
+        channel.to("user:0").add_message("note", "hello")
+        streams[0]._buffer.clear()
+    call.streams = streams
+    return call
+
+
 def measure(calls, rounds, number):
     """The minimum of each in nanoseconds, and its ratio to the first."""
     found = [(name, timeit.Timer(call), []) for name, call in calls]
@@ -100,6 +114,9 @@ def main():
             ("5 characters, add and take", measure([
                 ("fresh", fresh()), ("after a pending id", after_a_pending_id()),
                 ("beside a stream", beside_a_stream()), ("with a bound", with_a_bound()),
+            ], rounds, count)),
+            ("to one listener among streams", measure([
+                ("10 streams", to_one_of(10)), ("10,000 streams", to_one_of(10000)),
             ], rounds, count)),
             ("1 KB of JSON to %d streams" % count, measure([
                 ("by a Channel", by_a_channel(count)), ("by an add for each", by_adds(count)),

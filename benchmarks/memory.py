@@ -8,6 +8,7 @@ counts what the allocator holds back, too.
 from __future__ import division, print_function, unicode_literals
 
 import argparse
+import gc
 import json
 import subprocess
 import sys
@@ -28,6 +29,7 @@ except ImportError:
 CASES = ["10 MB in lines", "1 MB of newlines"]
 IDLE = ["idle, with its retry block", "idle, without"]
 STREAMS = ["idle, with a stream", "idle, with an astream"]
+CHANNEL = ["of a channel", "of a channel, 3 topics", "the same, when all left"]
 
 
 def text_of(case, quick):
@@ -39,6 +41,8 @@ def text_of(case, quick):
 class Peak(object):
     """`bytes` is what was taken beyond what there was at the start, at the most."""
 
+    bytes = None
+
     def __enter__(self):
         if tracemalloc:
             tracemalloc.start()
@@ -48,7 +52,8 @@ class Peak(object):
 
     def __exit__(self, *error):
         if tracemalloc:
-            self.bytes = tracemalloc.get_traced_memory()[1]
+            if self.bytes is None:
+                self.bytes = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
         else:
             after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -124,7 +129,26 @@ def streams(peer, case, quick):
     return {"case": case, "peer": peer.name, "each": begin_many(case, count) / count}
 
 
+def of_a_channel(peer, case, quick):
+    """Each has two topics of its own, and one that all share."""
+    count = 100 if quick else 10000
+    channel = sys.modules["sse"].Channel()
+    topics = [() if case == CHANNEL[0] else ("all", "user:%d" % number, "room:%d" % number)
+              for number in range(count)]
+    kept = [None] * count
+    with Peak() as peak:
+        for number in range(count):
+            kept[number] = channel.open(topics=topics[number])
+        if case == CHANNEL[2]:
+            del kept[:]
+            gc.collect()
+            peak.bytes = tracemalloc.get_traced_memory()[0] if tracemalloc else None
+    return {"case": case, "peer": peer.name, "each": peak.bytes / count}
+
+
 def measure(peer, case, quick):
+    if case in CHANNEL:
+        return of_a_channel(peer, case, quick)
     if case in STREAMS:
         return streams(peer, case, quick)
     return (idle if case in IDLE else message)(peer, case, quick)
@@ -175,11 +199,11 @@ def main():
         print("memory: not available here")
         return
     rows = []
-    for case in CASES + IDLE + STREAMS:
-        if case == STREAMS[1] and six.PY2:
+    for case in CASES + IDLE + STREAMS + CHANNEL:
+        if case == STREAMS[1] and six.PY2 or case == CHANNEL[2] and not tracemalloc:
             continue
         # 1.2 has no streams.
-        for peer in found[:1] if case in STREAMS else found[:-1]:
+        for peer in found[:1] if case in STREAMS + CHANNEL else found[:-1]:
             if tracemalloc:
                 rows.append(measure(peer, case, arguments.quick))
             else:
