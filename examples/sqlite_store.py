@@ -16,6 +16,7 @@ import uuid
 import weakref
 
 WAIT = 5        # seconds, at most, for a file that another program holds
+ROUND = 0.05    # seconds between two looks at what other processes have added
 SCHEMA = """BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS entries (
     id INTEGER PRIMARY KEY AUTOINCREMENT, block BLOB NOT NULL, topics TEXT,
@@ -51,7 +52,7 @@ class Own(object):
     def __init__(self):
         self.idle, self.busy = [], set()    # connections, and calls that use others
         self.file = self.shm = None         # of the last connection
-        self.read = self.at = None          # the file, and when the last entry came, of `read`
+        self.read, self.at = None, {}       # the file, and when its last entry came, of `read`
         self.wake = threading.Lock()        # free: this process has added something
         self.wake.acquire()
 
@@ -78,12 +79,14 @@ class SQLiteStore(object):
     """`size`: how many entries are kept at least, many times the history of any channel."""
 
     def __init__(self, path, size=100000):
+        self.path, self.size, self.owns = os.path.abspath(path), size, {}
         if path in (":memory:", ""):
             raise ValueError("the log of several processes must be a file")
-        self.path, self.size, self.owns = os.path.abspath(path), size, {}
         stores.add(self)
-        self.run(lambda connection: connection.executescript(SCHEMA % uuid.uuid4().hex[:12]))
+        self.newest()           # or it cannot be made there
         self.close_idle()
+        if not os.access(self.path, os.W_OK):
+            raise NotConfirmed("%s: not writable" % self.path)
 
     def own(self):
         return self.owns.get(os.getpid()) or self.owns.setdefault(os.getpid(), Own())
@@ -96,35 +99,43 @@ class SQLiteStore(object):
 
     __del__ = close_idle
 
-    def connect(self, own):
+    def begin(self, own):
+        """Make the file. SQLite would take what one that was deleted has left for the new one's."""
         folder = os.open(os.path.dirname(self.path), os.O_RDONLY)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)      # one at a time
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file = which(self.path)
-            # SQLite would take what a deleted file has left for the new one's.
             if not file or own.file not in (None, file) and own.shm == which(self.path + "-shm"):
                 for end in "-wal", "-shm":
                     with suppress(FileNotFoundError):
                         os.unlink(self.path + end)
-            connection = sqlite3.connect(self.path, timeout=0, isolation_level=None,
-                                         check_same_thread=False, factory=Connection)
-            try:
-                connection.text_factory = bytes
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
-                if not connection.execute("SELECT * FROM sqlite_master").fetchone():
-                    connection.executescript(SCHEMA % uuid.uuid4().hex[:12])
-                connection.file = own.file = which(self.path)
-                own.shm = which(self.path + "-shm")
-            except BaseException:
-                connection.close()
-                raise
-            return connection
+                with suppress(OSError):         # SQLite has the better words
+                    open(self.path, "a").close()
         finally:
             os.close(folder)
 
-    def run(self, work, wait=WAIT):
+    def connect(self, own):
+        file = which(self.path)
+        if not file or own.file not in (None, file):
+            self.begin(own)
+        connection = sqlite3.connect(self.path, timeout=0, isolation_level=None,
+                                     check_same_thread=False, factory=Connection)
+        try:
+            connection.text_factory = bytes
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            if not connection.execute("SELECT * FROM sqlite_master").fetchone():
+                connection.executescript(SCHEMA % uuid.uuid4().hex[:12])
+            connection.file = own.file = which(self.path)
+            own.shm = which(self.path + "-shm")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def run(self, work, wait=None):
         """`work(connection)`, once nobody holds the file."""
+        wait = WAIT if wait is None else wait
         own, end = self.own(), time.monotonic() + wait
         while True:
             call, connection = object(), None
@@ -162,8 +173,8 @@ class SQLiteStore(object):
             self.own().wake.release()
         if number % 100 == 0:
             with suppress(NotConfirmed):
-                for statement in TRIM:
-                    self.run(lambda connection: connection.execute(statement, (self.size, number)), 0)
+                self.run(lambda connection: [
+                    connection.execute(rows, (self.size, number)) for rows in TRIM], wait=0)
         return number
 
     def newest(self):
@@ -176,7 +187,7 @@ class SQLiteStore(object):
             found = self.run(lambda connection: self.look(connection, own, place, history))
             if found != (place, None, []) or time.monotonic() > end:
                 return found
-            own.wake.acquire(timeout=0.05)
+            own.wake.acquire(timeout=ROUND)
 
     def look(self, connection, own, place, history):
         epoch, number = place or ("", 0)
@@ -184,7 +195,7 @@ class SQLiteStore(object):
         now, trimmed, newest, at = connection.execute(STATE, [number]).fetchone()
         now, newest, base = now.decode(), newest or 0, None
         if epoch == now and (own.read != connection.file or number > newest
-                             or None not in (at, own.at) and at != own.at):
+                             or at and own.at.get(number, at) != at):
             # Restored: ids come twice. The first process that sees it draws a new epoch.
             connection.execute("COMMIT")
             connection.execute("UPDATE log SET epoch = ? WHERE epoch = ?",
@@ -197,7 +208,8 @@ class SQLiteStore(object):
             rows = connection.execute(ENTRIES + "keep AND id > ? ORDER BY id DESC LIMIT ?",
                                       [trimmed, history + 1]).fetchall()[::-1]
             base = rows.pop(0)[0] if len(rows) > history else trimmed
-        own.read, own.at = connection.file, connection.execute(STATE, [newest]).fetchone()[3]
+        own.read = connection.file
+        own.at = {newest: connection.execute(STATE, [newest]).fetchone()[3]}
         connection.execute("COMMIT")
         return (now, newest), base, [(number, block, topics_of(topics), keep == 1)
                                      for number, block, topics, keep in rows]
