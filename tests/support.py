@@ -129,9 +129,15 @@ def at_calls(frame, event):
     return event == "call"
 
 
+GUARDED = {}
+
+
 def where_it_may_raise(frame, event):
     """Not in a `finally`, nor at the end of a `with`, for which nothing can be done."""
-    return event != "line" or not re.search(r"\bwith |finally:", inspect.getsource(frame.f_code))
+    code = frame.f_code
+    if code not in GUARDED:
+        GUARDED[code] = re.search(r"\bwith |finally:", inspect.getsource(code))
+    return event != "line" or not GUARDED[code]
 
 
 class Moment(object):

@@ -148,17 +148,3 @@ def test_the_bound_holds_while_a_reader_reads():
     assert events == len(added)
     # All that is freed can be used again.
     sse.add_comment("x" * (500 - len(b": \n")))
-
-
-def test_no_room_for_a_message_whose_id_another_message_got():
-    """It has no id to give back."""
-    class Pending(list):
-        def pop(self):
-            raise IndexError("another thread was first")
-
-    sse = Sse(default_retry=None, max_pending=5)
-    sse._pending_id = Pending([b"id: 7\n\n"])
-    with pytest.raises(BufferError):
-        sse.add_message("e", "x")
-    assert sse._pending_id == [b"id: 7\n\n"]
-    assert len(sse._buffer) == 0

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from support import COMMENT, FOREVER, Reader, Threads, log, silent
+from support import COMMENT, FOREVER, Reader, Threads, silent
 
 
 def test_a_stream_that_is_closed_leaves_at_once():
@@ -48,19 +48,6 @@ def test_a_stream_that_was_opened_and_never_used_leaves():
     gc.collect()
     assert channel.streams == []
     assert ": 0 streams" in repr(channel)   # nor is its weak reference left
-
-
-def test_it_leaves_without_waiting_for_the_lock():
-    """A finalizer may run while another thread is in the middle of an add."""
-    channel = silent()
-    client = channel.open()
-    stream = client.stream()
-    next(stream)
-    threads = Threads()
-    with log(channel).lock:
-        threads.start(stream.close)
-        threads.join()
-    assert channel.streams == []
 
 
 @pytest.mark.usefixtures("tiny_switch_interval")

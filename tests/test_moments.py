@@ -6,6 +6,7 @@ Each test is run once for every line of sse.py that the call runs; `Moment` says
 from __future__ import unicode_literals
 
 import itertools
+import signal
 import threading
 
 import pytest
@@ -14,7 +15,7 @@ import six
 from spec_decoder import Decoder
 from sse import Closed, Sse
 from support import (
-    COMMENT, FOREVER, Moment, Reader, Threads, at_calls, moments, silent, where_it_may_raise)
+    COMMENT, FOREVER, Moment, Reader, Threads, at_calls, log, moments, silent, where_it_may_raise)
 
 # -- One `Sse` ---------------------------------------------------------------------------
 
@@ -205,8 +206,8 @@ def test_a_stream_that_begins_while_a_writer_writes(call):
         with moment(lambda: readers.append(Reader(sse.stream(None)))):
             call(sse)
         if readers:
-            sent = list(iter(lambda: readers[0].get(5), data("x") if not sse.closed else None))
-            assert sent in ([], [COMMENT])
+            last = None if sse.closed else data("x")
+            assert list(iter(lambda: readers[0].get(5), last)) in ([], [b""])
         sse.close()
 
 
@@ -413,3 +414,69 @@ def test_a_stream_leaves_without_waiting_for_the_channel(call, end):
         with moment(leave):
             call(channel, client)
         assert moment.left or client.sse not in channel.streams
+
+
+def test_a_generator_that_publishes_when_its_client_disconnects():
+    for moment in moments():
+        channel = silent()
+        other = channel.open()
+
+        def response(stream):
+            try:
+                for chunk in stream:
+                    yield chunk
+            finally:
+                channel.add_message(None, "left")
+
+        leaving = response(channel.open().stream())
+        next(leaving)
+        with moment(leaving.close):
+            channel.add_message(None, "x")
+        leaving.close()
+        assert other.data_to_send() in (data("x", "left"), data("left", "x"))
+
+
+if hasattr(signal, "setitimer"):
+    def test_signal_handlers_that_publish():
+        channel = silent()
+        client = channel.open()
+        added = []
+
+        def handler(signum, frame):
+            channel.add_message(None, "signal")
+            added.append(1)
+
+        before = signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+        count = 0
+        try:
+            while len(added) < 200:
+                channel.add_message(None, "x")
+                count += 1
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        wire = client.data_to_send()
+        assert (wire.count(b"x\n"), wire.count(b"signal\n")) == (count, len(added))
+
+
+class InterruptedSet(set):
+    """A signal handler raises as soon as something was added."""
+
+    raises = True
+
+    def add(self, item):
+        set.add(self, item)
+        if self.raises:
+            self.raises = False
+            raise KeyboardInterrupt
+
+
+def test_a_signal_handler_that_raises_does_not_silence_its_thread():
+    channel = silent()
+    client = channel.open()
+    log(channel).inside = InterruptedSet()
+    with pytest.raises(KeyboardInterrupt):
+        channel.add_message(None, "1")
+    channel.add_message(None, "2")
+    assert client.data_to_send() == data("2")

@@ -3,7 +3,6 @@
 
 from __future__ import unicode_literals
 
-import collections
 
 import six
 
@@ -88,21 +87,3 @@ def test_two_iterations_share_whole_blocks():
     assert [next(second) for _ in range(3)] == ["event: b\n", "data: 3\n", "\n"]
     assert list(second) == ["id: 7\n\n"]
     assert list(first) == ["data: 1\n", "data: 2\n", "\n"]
-
-
-def test_the_text_of_a_buffer_that_changes_meanwhile():
-    """Without a GIL another thread may add while it is copied."""
-    class Buffer(collections.deque):
-        changes = 2
-
-        def __iter__(self):
-            self.changes -= 1
-            if self.changes >= 0:
-                raise RuntimeError("deque mutated during iteration")
-            return collections.deque.__iter__(self)
-
-    sse = filled()
-    wire = bytes(sse)
-    sse._buffer = Buffer(sse._buffer)
-    assert bytes(sse) == wire
-    assert sse._buffer.changes < 0

@@ -117,23 +117,6 @@ def test_snapshots_while_writers_add():
     threads.join()
 
 
-class Emptied(collections.deque):
-    """Of another reader, who takes the last block just before this one does."""
-
-    def popleft(self):
-        self.clear()
-        raise IndexError
-
-
-def test_a_reader_that_comes_too_late():
-    for waiting in (1, 2):
-        sse = Sse(default_retry=None)
-        sse._buffer = Emptied([b": \n"] * waiting)
-        assert sse.data_to_send() == b""
-        sse.add_message("e", "x")
-        assert list(sse) == []
-
-
 class Changed(collections.deque):
     """Changed by another thread while this one looks at it, as may be without a GIL."""
 
@@ -153,54 +136,6 @@ def test_a_snapshot_while_another_thread_changes_the_buffer(look):
     expected = look(sse)
     sse._buffer = Changed(sse._buffer)
     assert look(sse) == expected
-
-
-class SetMeanwhile(collections.deque):
-    """An id is set just when another thread looks at the buffer, or is refused."""
-
-    def __iter__(self):
-        blocks = list(super(SetMeanwhile, self).__iter__())
-        self.sse.set_event_id("new")
-        return iter(blocks)
-
-    def append(self, block):
-        self.sse.set_event_id("new")
-        raise BufferError
-
-
-def test_an_id_set_during_a_snapshot_is_not_in_it():
-    sse = Sse()
-    buffer = SetMeanwhile(sse._buffer)
-    buffer.sse = sse
-    sse._buffer = buffer
-    assert bytes(sse) == b"retry: 2000\n\n"
-
-
-def test_an_id_set_while_a_message_is_refused_replaces_that_of_the_message():
-    sse = Sse(default_retry=None)
-    sse.set_event_id("old")
-    sse._buffer = SetMeanwhile()
-    sse._buffer.sse = sse
-    with pytest.raises(BufferError):
-        sse.add_message("e", "x")
-    assert sse.data_to_send() == b"id: new\n\n"
-
-
-class Claimed(list):
-    """Another reader takes the pending id just before this one does."""
-
-    def pop(self):
-        raise IndexError
-
-
-def test_a_pending_id_that_another_reader_took():
-    for take in (Sse.data_to_send, list):
-        sse = Sse(default_retry=None)
-        sse.set_event_id("7")
-        sse._pending_id = Claimed(sse._pending_id)
-        assert not take(sse)
-        sse.add_message("e", "x")
-        assert sse.data_to_send() == b"event: e\ndata: x\n\n"
 
 
 @pytest.mark.parametrize("read", [True, False])
@@ -229,57 +164,6 @@ def test_a_pending_id_goes_to_one_message_or_one_reader(read):
         stream = b"".join(taken) + sse.data_to_send()
         assert stream.count(b"id: 7\n") == 1
         assert stream.count(b"data: x\n") == WRITERS
-
-
-class Meets(list):
-    """The id of which another message is added, just when this one has seen that it is pending."""
-
-    def __bool__(self):
-        if self.add is not None:
-            add, self.add = self.add, None
-            add()
-            return True
-        return len(self) > 0
-
-    __nonzero__ = __bool__
-
-
-@pytest.mark.parametrize("act", [lambda sse: sse.add_message(None, "2"), Sse.data_to_send, list])
-def test_two_that_see_the_same_pending_id(act):
-    sse = Sse(default_retry=None)
-    sse.set_event_id("7")
-    sse._pending_id = Meets(sse._pending_id)
-    sse._pending_id.add = lambda: sse.add_message(None, "1")
-    taken = act(sse)
-    taken = b"".join([part if isinstance(part, bytes) else part.encode()
-                      for part in ([taken] if isinstance(taken, bytes) else taken or [])])
-    taken += sse.data_to_send()
-    assert taken.count(b"id: 7\n") == 1 and taken.count(b"data: 1\n") == 1
-
-
-def test_a_pending_id_that_another_took_before_the_bound_refuses():
-    sse = Sse(default_retry=None, max_pending=40)
-    sse.set_event_id("7")
-    sse._pending_id = Meets(sse._pending_id)
-    sse._pending_id.add = lambda: sse.add_message(None, "1")
-    with pytest.raises(BufferError):
-        sse.add_message(None, "x" * 30)
-    assert sse.data_to_send() == b"data: 1\nid: 7\n\n"
-
-
-def test_an_interrupt_after_the_append_does_not_double_the_id():
-    sse = Sse(default_retry=None)
-    sse.set_event_id("7")
-
-    def interrupt():
-        raise KeyboardInterrupt
-
-    sse._wake = interrupt
-    with pytest.raises(KeyboardInterrupt):
-        sse.add_message(None, "a")
-    del sse._wake
-    sse.add_message(None, "b")
-    assert sse.data_to_send() == b"data: a\nid: 7\n\ndata: b\n\n"
 
 
 def test_an_id_that_is_pending_does_not_overtake_a_message():
