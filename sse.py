@@ -875,7 +875,7 @@ def _outcome(sse, call, *args):
 def _start(producer, waker):
     """Start a producer for the reader that has this `_Waker`."""
     from inspect import iscoroutinefunction     # novm
-    if iscoroutinefunction(producer) or iscoroutinefunction(producer.__call__):
+    if iscoroutinefunction(producer):
         waker.produced(*_outcome(waker.sse, producer, waker.sse))
     else:
         _start_thread(_prepare(producer, waker.call))
