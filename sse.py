@@ -583,6 +583,9 @@ class Sse(_Adding):
     # A channel's function that removes this one from the open streams; `_end` calls it.
     _leave = None
 
+    # What wakes those who wait in `drain`. They append it, then look; a stream takes, then calls.
+    _waiting = ()
+
     def __init__(self, default_retry=2000, max_pending=None):
         limit = _limit(max_pending)
         self._buffer = collections.deque() if limit is None else _Bounded(limit)
@@ -674,6 +677,7 @@ class Sse(_Adding):
         A block that an iteration has begun is finished.
         """
         self.data_to_send()
+        self._drained()
 
     def __iter__(self):
         """Take all that is pending, as text: an item for each line, one for a retry or id block.
@@ -697,6 +701,7 @@ class Sse(_Adding):
         self._closed = True
         if self._leave is not None:
             self._leave()
+        self._drained()
 
     def _woken(self):
         """Call the hook, if there is one."""
@@ -723,6 +728,8 @@ class Sse(_Adding):
         # A pending id alone does not count: its message may follow.
         if filler or closed or self._buffer:
             chunk = self.data_to_send() if len(self._buffer) == 1 else self._take(_CHUNK)
+            if self._waiting:
+                self._drained()
             if chunk or filler:
                 return chunk or filler
             if closed:
@@ -823,6 +830,52 @@ class Sse(_Adding):
         self._claim(waker.wake)
         return _AsyncStream(waker)
 
+    def _full(self, wake=None):
+        """Whether `drain` has to wait, until `wake` is called."""
+        if wake is not None:
+            vars(self).setdefault("_waiting", []).append(wake)
+        if self._closed:
+            raise Closed(_CLOSED)
+        if self._wake is None:
+            raise RuntimeError("drain() needs an open stream")
+        room = min(_CHUNK, getattr(self._buffer, "_limit", _CHUNK)) // 4
+        return sum(map(len, self._pending())) > room
+
+    def _drained(self):
+        for _ in range(len(self._waiting)):     # not those who wait again
+            try:
+                self._waiting.pop()()
+            except (IndexError, RuntimeError):
+                pass        # another thread woke that one, or its loop is closed
+
+    def drain(self):
+        """Wait while the client has much to read: for a producer that is faster than its client.
+
+        That is more than a quarter of `max_pending`, 16 KiB at the most. In an event loop
+        `await` it, as asyncio's; else it blocks its thread. `Closed` once closed; `RuntimeError`
+        without an open stream.
+        """
+        loop = getattr(sys.modules.get("asyncio"), "_get_running_loop", bool)()
+        if not loop:
+            while self._full():
+                lock = threading.Lock()
+                lock.acquire()
+                if self._full(lock.release):
+                    lock.acquire()
+            return None
+        future = loop.create_future()
+
+        def look():
+            try:
+                if not future.done() and not (self._full() and self._full(wake)):
+                    future.set_result(None)
+            except Closed as error:
+                future.set_exception(error)
+
+        wake = functools.partial(loop.call_soon_threadsafe, look)
+        look()
+        return future
+
     def __call__(self, environ, start_response):
         """The WSGI application: status 200, `HEADERS` and `stream()`, its `RuntimeError` too.
 
@@ -877,7 +930,7 @@ def _outcome(sse, call, *args):
 def _start(producer, waker):
     """Start a producer for the reader that has this `_Waker`."""
     from inspect import iscoroutinefunction     # novm
-    if iscoroutinefunction(producer) or iscoroutinefunction(producer.__call__):
+    if iscoroutinefunction(producer):
         waker.produced(*_outcome(waker.sse, producer, waker.sse))
     else:
         _start_thread(_prepare(producer, waker.call))

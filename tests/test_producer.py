@@ -2,6 +2,7 @@
 
 from __future__ import unicode_literals
 
+import gc
 import sys
 import threading
 
@@ -9,7 +10,7 @@ import pytest
 from six.moves import queue
 
 from sse import Closed, Sse
-from support import COMMENT, FOREVER
+from support import COMMENT, FOREVER, Threads
 
 pytestmark = pytest.mark.native
 
@@ -342,3 +343,197 @@ if contextvars is not None:
         list(stream)
         assert seen == ["of the caller"]
         assert variable.get() == "later"
+
+
+# -- drain -------------------------------------------------------------------------------
+
+BIG = "x" * 10000
+BLOCK = b"data: x\n\n"
+
+
+class Seen(Sse):
+    """It tells `seen` when a producer waits in `drain`."""
+
+    seen = None
+
+    def _full(self, wake=None):
+        full = super(Seen, self)._full(wake)
+        if full and wake is not None:
+            self.seen.set()
+        return full
+
+
+class Producing(object):
+    """A producer of some rows, and its stream. The first chunk, which is empty, is read."""
+
+    error = None
+    most = 0
+
+    def __init__(self, sse, rows=100):
+        self.rows = rows
+        self.go = threading.Event()
+        self.ended = threading.Event()
+        self.sse = sse
+        sse.seen = threading.Event()
+        self.stream = sse.stream(None, producer=self.produce)
+        assert next(self.stream) == b""
+        self.go.set()
+
+    def produce(self, sse):
+        self.go.wait(FOREVER)
+        try:
+            for number in range(self.rows):
+                sse.add_message(None, BIG)
+                self.most = max(self.most, len(bytes(sse)))
+                sse.drain()
+        except Exception as error:
+            self.error = error
+            raise
+        finally:
+            self.ended.set()
+
+
+@pytest.mark.parametrize("max_pending", [None, 20000, 10 ** 6])
+def test_drain_waits_for_the_client(max_pending):
+    """A bound that has room for no more than one row is kept, too."""
+    producer = Producing(Seen(None, max_pending))
+    assert producer.sse.seen.wait(FOREVER)
+    assert not producer.ended.is_set()
+    sent = b"".join(producer.stream)
+    assert sent.count(b"data: " + BIG.encode()) == 100
+    assert producer.error is None
+    # No more than was left by the last drain, and one more.
+    assert producer.most <= 16384 + len(BIG) + len(b"data: \n\n")
+
+
+def test_drain_lets_small_blocks_share_a_chunk():
+    def producer(sse):
+        for _ in range(10000):
+            sse.add_message(None, "x")
+            sse.drain()
+
+    chunks = list(Sse(None).stream(producer=producer))
+    assert b"".join(chunks).replace(COMMENT, b"") == BLOCK * 10000
+    assert max(map(len, chunks)) <= 16384 + len(BLOCK)
+
+
+def left(producer):
+    producer.stream.close()
+
+
+def let_go(producer):
+    del producer.stream
+
+
+def closed(producer):
+    producer.sse.close()
+
+
+@pytest.mark.parametrize("end", [left, let_go, closed])
+def test_drain_raises_closed_once_nobody_reads(end):
+    producer = Producing(Seen(None))
+    assert producer.sse.seen.wait(FOREVER)
+    end(producer)
+    gc.collect()
+    assert producer.ended.wait(FOREVER)
+    assert type(producer.error) is Closed
+    with pytest.raises(Closed):
+        producer.sse.drain()
+
+
+def test_flush_wakes_who_waits():
+    producer = Producing(Seen(None), rows=2)
+    assert producer.sse.seen.wait(FOREVER)
+    producer.sse.flush()
+    assert producer.ended.wait(FOREVER) and producer.error is None
+
+
+def test_all_who_wait_are_woken():
+    sse = Seen(None)
+    sse.seen = threading.Semaphore(0)
+    sse.seen.set = sse.seen.release
+    stream = sse.stream(None)
+    sse.add_message(None, BIG * 2)
+    threads = Threads()
+    for _ in range(3):
+        threads.start(sse.drain)
+    for _ in range(3):
+        sse.seen.acquire()
+    next(stream)
+    threads.join()
+
+
+def test_drain_needs_a_stream():
+    sse = Sse()
+    with pytest.raises(RuntimeError) as caught:
+        sse.drain()
+    assert str(caught.value) == "drain() needs an open stream"
+
+
+class TakenMeanwhile(Sse):
+    """All is taken just before or just after `drain` looks for the second time."""
+
+    def _full(self, wake=None):
+        if wake is not None and self.moment == "before":
+            next(self.chunks)
+        return super(TakenMeanwhile, self)._full(wake)
+
+    def _pending(self):
+        pending = super(TakenMeanwhile, self)._pending()
+        if len(self._waiting) and self.moment == "after":
+            next(self.chunks)
+        return pending
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_what_is_taken_while_it_looks(moment):
+    sse = TakenMeanwhile(None)
+    sse.moment = moment
+    sse.chunks = sse.stream(None)
+    sse.add_message(None, BIG * 2)
+    threads = Threads()
+    threads.start(sse.drain)
+    threads.join()
+    assert not bytes(sse)
+
+
+def test_who_waits_again_is_not_woken_again_at_once():
+    """A stream would wake it for ever, and the client would get nothing."""
+    woken = []
+
+    def wake():
+        woken.append(1)
+        assert sse.closed or sse._full(wake) and len(woken) < 9
+
+    sse = Sse(None)
+    stream = sse.stream(None)
+    for _ in range(20):
+        sse.add_message(None, BIG)
+    assert sse._full(wake)
+    next(stream)
+    assert woken == [1]
+
+
+class LooksAgain(Seen):
+    """Its stream goes on when the producer that it has woken has looked again."""
+
+    def _full(self, wake=None):
+        full = super(LooksAgain, self)._full(wake)
+        if self.woken.is_set():
+            self.looked.set()
+        return full
+
+    def _drained(self):
+        super(LooksAgain, self)._drained()
+        self.woken.set()
+        self.looked.wait(FOREVER)
+
+
+def test_a_stream_takes_before_it_wakes():
+    sse = LooksAgain(None)
+    sse.woken, sse.looked = threading.Event(), threading.Event()
+    producer = Producing(sse)
+    threads = Threads()
+    threads.start(list, producer.stream)
+    threads.join()
+    assert producer.ended.wait(FOREVER) and producer.error is None

@@ -101,10 +101,9 @@ async def test_it_runs_from_the_first_chunk_on():
 
 
 @pytest.mark.parametrize("producer", [
-    nothing, functools.partial(nothing), type("P", (), {
-        "__call__": lambda self, sse: nothing(sse)})(),
+    nothing, pytest.param(functools.partial(nothing), marks=pytest.mark.native),
     pytest.param(lambda sse: nothing(sse), marks=pytest.mark.native),
-], ids=["function", "partial", "object", "lambda"])
+], ids=["function", "partial", "lambda"])
 async def test_what_is_an_async_function(producer):
     assert [chunk async for chunk in new().astream(FOREVER, producer)] == [COMMENT]
 
@@ -699,3 +698,110 @@ async def test_threads_may_add_beside_it():
     chunks = [chunk async for chunk in sse.astream(FOREVER, produce)]
     assert b"".join(chunks).replace(COMMENT, b"") == b"".join(map(message, range(100)))
     assert go.is_set()
+
+
+# -- drain -------------------------------------------------------------------------------
+
+BIG = "x" * 10000
+
+
+@pytest.mark.parametrize("max_pending", [None, 20000])
+async def test_drain_waits_for_the_client(max_pending):
+    sse = Sse(None, max_pending)
+    most = 0
+
+    async def produce(sse):
+        nonlocal most
+        for number in range(100):
+            sse.add_message("e", BIG)
+            most = max(most, len(bytes(sse)))
+            await sse.drain()
+
+    stream = sse.astream(None, produce)
+    sent = await stream.__anext__()
+    await turn()
+    assert not sse.closed
+    sent += await read(stream)
+    assert sent == message(BIG) * 100
+    assert most <= 16384 + len(message(BIG))
+
+
+@pytest.mark.native
+async def test_drain_in_the_thread_of_a_plain_function():
+    sizes = []
+
+    def produce(sse):
+        for number in range(100):
+            sse.add_message("e", BIG)
+            sizes.append(len(bytes(sse)))
+            sse.drain()
+
+    assert await read(new().astream(None, produce)) == message(BIG) * 100
+    assert max(sizes) <= 16384 + len(message(BIG))
+
+
+async def full(**options):
+    """An `Sse` on which `drain` waits, its stream, and a task that is in `drain`."""
+    sse = Sse(None, **options)
+    stream = await begun(sse, FOREVER)
+    sse.add_message("e", BIG * 2)
+    task = asyncio.ensure_future(drain(sse))
+    await turn()
+    assert not task.done()
+    return sse, stream, task
+
+
+async def drain(sse):
+    await sse.drain()
+
+
+def in_a_thread(function):
+    threads = Threads()
+    threads.start(function)
+    threads.join()
+
+
+@pytest.mark.parametrize("end", [
+    lambda sse, stream: sse.close(), lambda sse, stream: stream.aclose(),
+    pytest.param(lambda sse, stream: in_a_thread(sse.close), marks=pytest.mark.native),
+], ids=["close", "aclose", "close in a thread"])
+async def test_drain_raises_closed_once_nobody_reads(end):
+    sse, stream, task = await full()
+    end(sse, stream)
+    with pytest.raises(Closed):
+        await task
+    with pytest.raises(Closed):
+        await sse.drain()
+
+
+async def test_drain_raises_closed_when_the_iterator_is_let_go_of():
+    sse, stream, task = await full()
+    del stream
+    collect()
+    with pytest.raises(Closed):
+        await task
+
+
+async def test_drain_may_be_cancelled():
+    sse, stream, task = await full()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await stream.__anext__() == message(BIG * 2)
+    await turn()
+    await sse.drain()
+    assert not sse.closed
+
+
+async def test_drain_needs_a_stream():
+    with pytest.raises(RuntimeError, match="needs an open stream"):
+        await new().drain()
+
+
+def test_close_after_the_loop_of_who_waits_was_closed(loop):
+    sse, stream, task = loop.run_until_complete(full())
+    task.cancel()
+    loop.run_until_complete(turn())
+    loop.close()
+    sse.close()
+    assert sse.closed
