@@ -1618,8 +1618,9 @@ class _Following(_Log):
         if not (_MESSAGE_BLOCK.match(block) or not keep and _COMMENT_BLOCK.match(block)):
             raise ValueError("not a block")
         _decode(block)
-        if self.max_pending is not None and len(block) + self.longest_id > self.max_pending:
-            raise BufferError(_TOO_MANY % (len(block), self.max_pending))
+        size = len(block) + (self.longest_id if keep and self.size else 0)
+        if self.max_pending is not None and size > self.max_pending:
+            raise BufferError(_TOO_MANY % (size, self.max_pending))
 
     def wait(self, number=None):
         """Wait until the store was read, up to this number: whether it was."""
