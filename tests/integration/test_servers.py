@@ -307,8 +307,12 @@ channel = sse.Channel()
 
 
 def app(environ, start_response):
-    if environ["PATH_INFO"] == "/":
+    if environ["PATH_INFO"] == "/called":
         return channel(environ, start_response)
+    if environ["PATH_INFO"] == "/framework":
+        start_response("200 OK", list(sse.HEADERS))
+        environ["eventlet.minimum_write_chunk_size"] = 0
+        return channel.open(environ).stream()
     channel.add_message("added", "1")
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [str(len(channel.streams)).encode()]
@@ -318,7 +322,8 @@ wsgi.server(eventlet.listen(("127.0.0.1", int(sys.argv[1]))), app)
 """
 
 
-def test_eventlet():
+@pytest.mark.parametrize("path", ["/called", "/framework"])
+def test_eventlet(path):
     """It collects what it is given, unless the environ says otherwise, as an `Sse` makes it."""
     pytest.importorskip("eventlet")
     port = free_port()
@@ -328,7 +333,7 @@ def test_eventlet():
         return requests.get(url + "/add", timeout=10).text
 
     with running(python("-c", EVENTLET, str(port)), port):
-        with Client(url) as client:
+        with Client(url + path) as client:
             assert client.read_until(b"\n\n").startswith(b"retry: ")
             assert add() == "1"
             assert client.read_until(b"\n\n") == added("1")

@@ -193,6 +193,8 @@ def test_compression_in_aiohttp(tmp_path, condition, lives):
 
 
 STREAMS = 50
+REQUEST = [(":method", "GET"), (":scheme", "http"), (":path", "/events"),
+           (":authority", "127.0.0.1")]
 
 
 def over_http2(server, address):
@@ -210,9 +212,8 @@ def over_http2(server, address):
 
         connection.initiate_connection()
         for _ in range(STREAMS):
-            connection.send_headers(connection.get_next_available_stream_id(), [
-                (":method", "GET"), (":scheme", "http"), (":path", "/events"),
-                (":authority", "127.0.0.1")], end_stream=True)
+            number = connection.get_next_available_stream_id()
+            connection.send_headers(number, REQUEST, end_stream=True)
         sock.sendall(connection.data_to_send())
         while len(bodies) < STREAMS:
             receive()
@@ -230,10 +231,24 @@ def over_http2(server, address):
         return time.monotonic() - start
 
 
+def bounded(server, address):
+    """Whether 24 MB are too much for a client that never enlarges its window of 65,535 bytes."""
+    name = server.name(keepalive=60)
+    connection = h2.connection.H2Connection()
+    with socket.create_connection(address, 10) as sock:
+        connection.initiate_connection()
+        connection.send_headers(1, REQUEST, end_stream=True)
+        sock.sendall(connection.data_to_send())
+        wait_for(lambda: server.control("state", stream=name))
+        return server.control("fill", stream=name)
+
+
 def test_http2_of_nginx(nginx):
     assert over_http2(nginx, nginx.http2) < 1
+    assert bounded(nginx, nginx.http2)
 
 
 def test_http2_of_hypercorn():
     with serve(Row("", "starlette_app", HYPERCORN % "starlette_app")) as server:
         assert over_http2(server, server.address) < 1
+        assert not bounded(server, server.address)
