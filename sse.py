@@ -1584,16 +1584,19 @@ class _Following(_Log):
 
     def receive(self, place, base, entries):
         """Send what was read. With a `base` the log begins anew, and every stream is told."""
+        epoch, newest = place
+        _integer("place", newest, 0, rule="0 or more")      # ids will be compared with it
+        entries = list(entries)
         if base is not None:
             self.read = None
-            self.begin(_encode(place[0]), base)
+            self.begin(_encode(epoch), base)
         last = self.last()
         for entry in entries:
             # One that cannot be sent here must not stop all that follow it.
             try:
                 number, block, topics, keep = entry
                 _integer("number", number, last + 1, rule="above that of the entry before")
-                self.check(block, keep)
+                self.check(block, topics, keep)
                 topics = topics if topics is None else frozenset(map(_topic, topics))
             except Exception as error:
                 _warn("no event in entry %.99r of the store: %s", entry, error)
@@ -1613,9 +1616,15 @@ class _Following(_Log):
                 except Exception:
                     sse.close()
 
-    def check(self, block, keep):
+    def check(self, block, topics, keep):
         """Raise an error unless this is what an adding call makes, without an id."""
-        if not (_MESSAGE_BLOCK.match(block) or not keep and _COMMENT_BLOCK.match(block)):
+        # Of a text each letter would be a topic.
+        if not (topics is None or isinstance(topics, (list, tuple, set, frozenset))):
+            raise TypeError("topics must be None or a list, not %s" % type(topics).__name__)
+        if not isinstance(keep, bool):
+            raise TypeError("keep must be True or False, not %s" % type(keep).__name__)
+        if not isinstance(block, bytes) or not (
+                _MESSAGE_BLOCK.match(block) or not keep and _COMMENT_BLOCK.match(block)):
             raise ValueError("not a block")
         _decode(block)
         size = len(block) + (self.longest_id if keep and self.size else 0)

@@ -80,7 +80,7 @@ def test_the_clients_depart_as_the_table_says():
 def test_each_python_has_its_environments():
     """The table names all that CI runs, but for the checks of the house."""
     said = re.search(
-        r"Python +Environments +How\n=.*\n((?:.*\n)+?)=", read("docs", "api.rst"))
+        r"Python +Environments +How\n=.*\n((?:.*\n)+?)=", read("docs", "pythons.rst"))
     listed = re.search(r"(?m)^env_list =\n((?: .*\n)+)(?:#.*\n)*labels =\n +full = (.*)\n",
                        read("tox.ini"))
     house = {"bench", "coverage", "lint", "package", "types", "py314", "py315"}

@@ -63,7 +63,8 @@ def written(signature):
 
 def headings():
     """What the titles of the reference have in double backquotes."""
-    return [name for title in titles("docs/api.rst") for name in title]
+    return [name for page in ("docs/api.rst", "docs/channel.rst") for title in titles(page)
+            for name in title]
 
 
 def entries():
