@@ -59,3 +59,13 @@ def test_what_an_add_took_is_not_too_large_to_be_sent(history, keep):
     channel, sse, store = following(history=history, max_pending=100)
     channel.add_message(None, "x" * (100 - len(b"data: \n\n")), keep=keep)
     assert len(arrived(channel, sse)) == 100
+
+
+@pytest.mark.parametrize("to_all", [True, False], ids=["channel", "topic"])
+def test_close_sends_what_was_added_before(to_all):
+    channel, sse, store = following()
+    target = channel if to_all else channel.to("user:7")
+    target.add_message(None, "logged out", keep=False)
+    target.close()
+    assert bytes(sse) == b"data: logged out\n\n"
+    assert channel.closed == to_all
