@@ -1594,7 +1594,10 @@ class _Following(_Log):
                 number, block, topics, keep = entry
                 _integer("number", number, last + 1, rule="above that of the entry before")
                 self.check(block, keep)
-                topics = topics if topics is None else frozenset(map(_topic, topics))
+                if topics is not None:
+                    if not isinstance(topics, (list, tuple, set, frozenset)):
+                        raise TypeError("topics must be None or a list")
+                    topics = frozenset(map(_topic, topics))
             except Exception as error:
                 _warn("no event in entry %.99r of the store: %s", entry, error)
                 continue

@@ -69,3 +69,19 @@ def test_close_sends_what_was_added_before(to_all):
     target.close()
     assert bytes(sse) == b"data: logged out\n\n"
     assert channel.closed == to_all
+
+
+@pytest.mark.parametrize("topics", rows(
+    ("text", "user:7"),
+    ("bytes", b"user:7"),
+    ("dict", {"u": 1, "user:7": 2}),
+))
+def test_topics_that_are_no_list_are_for_nobody(topics):
+    channel, sse, store = following()
+    letters = channel.open(topics=list("user:7"))
+    letters.flush()
+    store.add(b"data: secret\n\n", topics, True)
+    channel.add_message(None, "next")
+    channel.close()
+    for stream in sse, letters:
+        assert bytes(stream) == b"data: next\n\n"
