@@ -1671,11 +1671,12 @@ class _Following(_Log):
     def close(self, topics):
         if topics is None:
             self.closed = True
-            if self.streams:
-                try:
-                    self.wait(self.store.newest()[1])   # what was added before is sent first
-                except Exception as error:
-                    _warn("the store cannot be read: %r", error)
+        if self.members(topics):
+            try:
+                self.wait(self.store.newest()[1])   # what was added before is sent first
+            except Exception as error:
+                _warn("the store cannot be read: %r", error)
+        if topics is None:
             self.ended = True
         super(_Following, self).close(topics)
 
