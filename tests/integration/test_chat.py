@@ -7,11 +7,14 @@ import contextlib
 import json
 import os
 import socket
+import time
 
 import pytest
 import requests
 
 from loopback import Client, EXAMPLES, free_port, python, running
+
+ROOMS = ["Lobby", "Music", "Help"]
 
 
 @contextlib.contextmanager
@@ -35,49 +38,97 @@ def shared_url():
         yield url
 
 
-def say(url, name, text, **more):
-    return requests.post(url + "/say", json=dict(more, name=name, text=text), timeout=10)
+def say(url, name, text, room="Lobby"):
+    return requests.post(url + "/say", json={"room": room, "name": name, "text": text}, timeout=10)
+
+
+def listening(url, room="Lobby", name="", tab="1", **options):
+    params = {"room": room, "name": name, "tab": tab}
+    return Client(url + "/events", params=params, **options)
+
+
+def following(client, *kinds):
+    """The next event of these kinds: its kind, its value and its id, None if it has none."""
+    end = time.time() + 30
+    while time.time() < end:
+        lines = [line for line in client.read_until(b"\n\n").decode("ascii").split("\n")
+                 if not line.startswith(":")]       # comments stand before it
+        kind = lines[0].partition(": ")[2]
+        if kind in kinds:
+            value = json.loads(lines[1][len("data: "):])
+            return kind, value, lines[2].partition("id: ")[2] or None
+    raise AssertionError("no %s within 30 s" % (kinds,))
 
 
 def messages(client, count):
     """The next messages: id, name and text."""
-    found = []
-    while len(found) < count:
-        lines = client.read_until(b"\n\n").decode("ascii").split("\n")
-        if "event: message" in lines:
-            value = json.loads(lines[1][len("data: "):])
-            found.append((lines[2][len("id: "):], value["name"], value["text"]))
-    return found
+    found = [following(client, "message") for _ in range(count)]
+    return [(event_id, value["name"], value["text"]) for _, value, event_id in found]
 
 
-def test_what_one_says_all_get(url):
-    with Client(url + "/events") as one, Client(url + "/events") as two:
-        assert say(url, "Ann", "grüß\u2028<b>dich</b>\r\n").status_code == 202
+def test_what_one_says_all_in_the_room_get(url):
+    with listening(url, tab="1") as one, listening(url, tab="2") as two, \
+            listening(url, "Music", tab="3") as other:
+        text = "grüß\u2028<b>dich</b>\r\n"
+        assert say(url, "Ann", text).status_code == 202
         for client in (one, two):
-            assert messages(client, 1)[0][1:] == ("Ann", "grüß\u2028<b>dich</b>\r\n")
+            assert messages(client, 1)[0][1:] == ("Ann", text)
+        assert following(other, "said", "message") == ("said", "Lobby", None)
+        say(url, "Ann", "in Music", "Music")
+        assert messages(other, 1)[0][1:] == ("Ann", "in Music")
+
+
+def test_who_is_typing(url):
+    with listening(url) as one, listening(url, "Music", tab="2") as other:
+        ann = {"room": "Lobby", "name": "Ann"}
+        assert requests.post(url + "/typing", json=ann, timeout=10).status_code == 202
+        assert following(one, "typing") == ("typing", "Ann", None)
+        say(url, "Ann", "x", "Music")
+        assert following(other, "typing", "message")[0] == "message"
+
+
+def test_who_is_here(url):
+    def here(online, *rooms):
+        expected = {"online": online, "rooms": [list(room) for room in zip(ROOMS, rooms)]}
+        while following(watching, "here")[1] != expected:
+            pass
+
+    with listening(url, "Help", tab="w") as watching:
+        here(1, [], [], [])
+        with listening(url, "Lobby", "Zo\xeb", "z"), listening(url, "Lobby", "Ann", "a"):
+            here(3, ["Ann", "Zo\xeb"], [], [])
+        # A tab that opens another room is nowhere else; one that is closed leaves after some time.
+        with listening(url, "Music", "Ann", "a"):
+            here(3, ["Zo\xeb"], ["Ann"], [])
+            here(2, [], ["Ann"], [])
+        here(1, [], [], [])
 
 
 def test_history_and_resume(url):
-    for number in range(60):
+    for number in range(210):
         assert say(url, "Ann", "%d" % number).status_code == 202
-    with Client(url + "/events") as client:
-        found = messages(client, 50)
-    assert [text for _, _, text in found] == ["%d" % number for number in range(10, 60)]
+    say(url, "Ann", "elsewhere", "Music")
+    with listening(url) as client:
+        found = messages(client, 199)
+    assert [text for _, _, text in found] == ["%d" % number for number in range(11, 210)]
     last = {"Last-Event-ID": found[-3][0]}
-    with Client(url + "/events", headers=last) as client:
+    with listening(url, headers=last) as client:
         say(url, "Bob", "new")
-        assert [text for _, _, text in messages(client, 3)] == ["58", "59", "new"]
+        assert [text for _, _, text in messages(client, 3)] == ["208", "209", "new"]
+
+
+def body(**more):
+    return json.dumps(dict({"room": "Lobby", "name": "a", "text": "x"}, **more))
 
 
 @pytest.mark.parametrize("body, status", [
     ("", 400), ("x", 400), ("[]", 400), ("5", 400), ("{}", 400), ('{"name": "a"}', 400),
-    ('{"name": 5, "text": "x"}', 400), ('{"name": "", "text": "x"}', 400),
-    ('{"name": " ", "text": "x"}', 400), ('{"name": "a", "text": ["x"]}', 400),
-    (json.dumps({"name": "a" * 41, "text": "x"}), 400),
-    (json.dumps({"name": "a", "text": "x" * 2001}), 400),
+    (body(name=5), 400), (body(name=""), 400), (body(name=" "), 400), (body(text=["x"]), 400),
+    (body(text=" "), 400), (body(room="Cellar"), 400), (body(room=["Lobby"]), 400),
+    (body(name="a" * 41), 400), (body(text="x" * 2001), 400),
     (b"\xff", 400), ("x" * (64 * 1024 + 1), 400),
-    (json.dumps({"name": "a", "text": "\ud800"}), 202),     # JSON carries it
-    (json.dumps({"name": "a" * 40, "text": "x" * 2000}), 202),
+    (body(text="\ud800"), 202),     # JSON carries it
+    (body(name="a" * 40, text="x" * 2000), 202),
 ])
 def test_what_may_be_said(shared_url, body, status):
     response = requests.post(shared_url + "/say", data=body, timeout=10)
@@ -89,40 +140,43 @@ def test_what_may_be_said(shared_url, body, status):
 @pytest.mark.parametrize("method, path, status, allow", [
     ("GET", "/other", 404, None), ("POST", "/", 405, "GET, HEAD"),
     ("POST", "/events", 405, "GET, HEAD"), ("GET", "/say", 405, "POST"),
-    ("HEAD", "/", 200, None), ("HEAD", "/events", 200, None),
+    ("HEAD", "/", 200, None), ("HEAD", "/events?room=Lobby&tab=1", 200, None),
+    ("GET", "/events", 400, None), ("GET", "/events?room=Lobby", 400, None),
+    ("GET", "/events?room=Cellar&tab=1", 400, None),
+    ("GET", "/events?room=Lobby&tab=room:Music", 400, None),
+    ("GET", "/events?room=Lobby&tab=1&name=" + "a" * 41, 400, None),
 ])
 def test_statuses(shared_url, method, path, status, allow):
     response = requests.request(method, shared_url + path, timeout=10)
     assert (response.status_code, response.headers.get("Allow")) == (status, allow)
 
 
-def connect(url, **buffers):
+def connect(url, tab, **buffers):
     """A socket on which the stream was asked for."""
     sock = socket.socket()
     if buffers:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffers["receive"])
     sock.settimeout(20)
     sock.connect(("127.0.0.1", int(url.rsplit(":", 1)[1])))
-    sock.sendall(b"GET /events HTTP/1.0\r\n\r\n")
+    sock.sendall(("GET /events?room=Lobby&tab=%s HTTP/1.0\r\n\r\n" % tab).encode("ascii"))
     return contextlib.closing(sock)
 
 
 def test_one_that_stops_reading_is_dropped_while_the_other_goes_on(url):
-    with connect(url) as other, connect(url, receive=4096) as slow:
+    with connect(url, "1") as other, connect(url, "2", receive=4096) as slow:
         lines = other.makefile("rb")
 
         def read_until(line):
             while lines.readline() != line:
                 pass
 
-        read_until(b"event: online\n")
-        read_until(b"data: 2\n")
+        while b'"online":2' not in lines.readline():
+            pass
         session = requests.Session()
         text = "\U0001f600" * 1000      # twelve bytes each, as JSON
         count = 900
         for number in range(count):
-            say = session.post(url + "/say", json={"name": "a", "text": text}, timeout=10)
-            assert say.status_code == 202
+            assert session.post(url + "/say", body(text=text), timeout=10).status_code == 202
             read_until(b"event: message\n")
         # Its response ends, with what was pending when it was closed.
         received = 0
@@ -132,6 +186,6 @@ def test_one_that_stops_reading_is_dropped_while_the_other_goes_on(url):
                 break
             received += len(piece)
         assert 0 < received < count * 12 * 1000
-        session.post(url + "/say", json={"name": "a", "text": "still there"}, timeout=10)
+        session.post(url + "/say", body(text="still there"), timeout=10)
         read_until(b"event: message\n")
         assert b"still there" in lines.readline()

@@ -108,15 +108,17 @@ def test_a_port_in_use(server, name):
     assert error.count("\n") == 1 and port in error and "Traceback" not in error
 
 
-@pytest.mark.parametrize("name", ["clock.py", "chat.py"])
-def test_ctrl_c_ends_it_at_once(name):
+@pytest.mark.parametrize("name, events", [
+    ("clock.py", "events"), ("chat.py", "events?room=Lobby&tab=1"),
+])
+def test_ctrl_c_ends_it_at_once(name, events):
     process = subprocess.Popen(
         python(os.path.join(EXAMPLES, name), "--port", "0"),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         # A shell has what it runs in the background ignore it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     url = process.stdout.readline().decode("ascii").strip()
-    with Client(url + "events") as client:
+    with Client(url + events) as client:
         client.read_until(b"\n\n")
         process.send_signal(signal.SIGINT)
         wait_for(lambda: process.poll() is not None, 5)

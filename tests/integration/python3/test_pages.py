@@ -53,22 +53,57 @@ def test_a_chat(url, browser):
         browser.type("#text", text)
         browser.click("#say button")
 
+    def post(path, room, name, **more):
+        value = dict(room=room, name=name, **more)
+        assert requests.post(url + path, json=value, timeout=10).ok
+        return True
+
+    def bob(room):
+        params = dict(room=room, name="Bob", tab="b")
+        return requests.get(url + "events", params=params, stream=True, timeout=10)
+
+    def texts(css):
+        # At once: the page may replace them meanwhile.
+        return browser.run("return [...document.querySelectorAll(arguments[0])]"
+                           ".map(each => each.textContent)", css)
+
+    def here():
+        return texts("#here b")
+
+    browser.open(url)
+    browser.run("sessionStorage.clear()")
     browser.open(url)
     wait_for(lambda: browser.text("#state") == "1 online")
-    with requests.get(url + "events", stream=True, timeout=10):
+    with bob("Lobby"):
         wait_for(lambda: browser.text("#state") == "2 online")
-    wait_for(lambda: browser.text("#state") == "1 online")
+        assert here() == ["Bob"]
+        wait_for(lambda: post("typing", "Lobby", "Bob") and "Bob is typing" in browser.text(
+            "#typing"))
+    with bob("Music"):
+        wait_for(lambda: here() == [])
+    wait_for(lambda: browser.text("#state") == "1 online", 20)
+    wait_for(lambda: browser.text("#typing") == "")
 
     markup = "<img src=x onerror=alert(1)> **no** <b>markup</b>"
     say_here("Ann", markup)
-    wait_for(lambda: browser.texts("li p") == [markup])
-    requests.post(url + "say", json={"name": "Bob", "text": markup}, timeout=10)
-    wait_for(lambda: browser.texts("li p") == [markup] * 2)
-    assert browser.texts("li.own p") == [markup]
+    wait_for(lambda: texts("li p") == [markup] and here() == ["Ann"])
+    post("say", "Lobby", "Bob", text=markup)
+    wait_for(lambda: texts("li p") == [markup] * 2)
+    assert texts("li.own p") == [markup]
     assert not browser.run("return document.querySelector('li img, li p b')")
+
+    # Another room, where something was said, and back.
+    post("say", "Music", "Bob", text="la")
+    wait_for(lambda: texts("a.news") == ["Music"])
+    browser.click("a.news")
+    wait_for(lambda: texts("li p") == ["la"] and here() == ["Ann"])
+    assert texts("a.news") == []
+    browser.click("nav a")
+    wait_for(lambda: texts("li p") == [markup] * 2)
 
     # A reload gets what was said, and so does whoever reconnects, without seeing it twice.
     browser.open(url)
-    wait_for(lambda: browser.texts("li p") == [markup] * 2)
+    wait_for(lambda: texts("li p") == [markup] * 2)
+    assert browser.text("#state") == "1 online"
     say_here(" ", "x")
     assert browser.run("return document.getElementById('text').value") == "x"
