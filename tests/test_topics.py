@@ -682,18 +682,17 @@ def test_so_many_topics_are_remembered():
 def test_a_topic_that_is_used_again_is_not_the_first_to_be_forgotten():
     most = 100000
     channel = silent(history=1)
-    for number in range(1, 11):
+    channel.to("again").add_message(None, "x")                      # its number is 1
+    for number in range(2, most + 1):
         channel.to("t%d" % number).add_message(None, "x")
-    for number in range(1, 11):
-        channel.to("t%d" % number).add_message(None, "x")
-    for number in range(most - 5):
-        channel.to("u%d" % number).add_message(None, "x")
+    channel.to("again").add_message(None, "x")                      # and most + 1
+    channel.to("new", "newer").add_message(None, "x")
     channel.to("last").add_message(None, "x")
-    # Five of t1 to t10 were forgotten, and t10 was not.
-    assert received(channel, own_id(channel, 20), "t10") == []
-    assert received(channel, own_id(channel, 19), "t10") == ["reset"]
-    assert received(channel, own_id(channel, 15), "never") == []
-    assert received(channel, own_id(channel, 14), "never") == ["reset"]
+    # t2 and t3 were forgotten: there are `most` without them.
+    assert received(channel, own_id(channel, 2), "never") == ["reset"]
+    assert received(channel, own_id(channel, 3), "never") == []
+    assert received(channel, own_id(channel, most + 1), "again") == []
+    assert received(channel, own_id(channel, most), "again") == ["reset"]
 
 
 # -- Nothing is left behind ---------------------------------------------------------------
@@ -795,6 +794,76 @@ def test_a_stream_leaves_its_topics_without_waiting_for_the_lock():
     channel.to("t").add_message(None, "y")
     assert data(opened[0]) == ["y"]
     assert len(held(channel)) < before
+
+
+class Index(dict):
+    """The index of a channel: in the middle of each access something else happens, once."""
+
+    meanwhile = ()
+
+    def happens(self):
+        if self.meanwhile:
+            self.meanwhile.pop()()
+
+    def __contains__(self, topic):
+        found = super(Index, self).__contains__(topic)
+        self.happens()
+        return found
+
+    def __delitem__(self, topic):
+        self.happens()
+        super(Index, self).__delitem__(topic)
+
+    def get(self, topic, default=None):
+        found = super(Index, self).get(topic, default)
+        self.happens()
+        return found
+
+    def pop(self, topic, default=None):
+        self.happens()
+        return super(Index, self).pop(topic, default)
+
+    def setdefault(self, topic, default):
+        found = super(Index, self).setdefault(topic, default)
+        self.happens()
+        return found
+
+
+@pytest.fixture
+def index():
+    """A channel whose one stream listens to the topic "a", that stream, and its index."""
+    channel = silent()
+    log = vars(channel)["_Channel__log"]
+    index = log.listeners = Index(log.listeners)
+    return channel, channel.open(None, "a"), index
+
+
+def test_a_stream_that_joins_just_when_the_last_one_leaves(index):
+    """In a signal handler or a finalizer, or in another thread: the topic is not lost."""
+    channel, client, accesses = index
+    opened = []
+    for count in range(1, 5):
+        accesses.meanwhile = [lambda: opened.append(channel.open(None, "a"))] + count * [int]
+        client.close()
+        while len(opened) < count:      # so many accesses are not needed
+            accesses.happens()
+        channel.to("a").add_message(None, "x", keep=False)
+        assert channel.to("a").streams == [opened[-1]] and data(opened[-1]) == ["x"]
+        client = opened[-1]
+
+
+@pytest.mark.parametrize("act", [
+    lambda channel: channel.to("a").streams,
+    lambda channel: channel.to("a").add_message(None, "x"),
+    lambda channel: channel.to("a").close(),
+    lambda channel: channel.open(None, "a").close(),
+])
+def test_the_last_stream_leaves_in_the_middle_of(act, index):
+    channel, client, accesses = index
+    accesses.meanwhile = [client.close]
+    act(channel)
+    assert client.closed and not accesses.meanwhile
+    assert channel.to("a").streams == [] and not accesses
 
 
 # -- What it costs ------------------------------------------------------------------------
@@ -957,16 +1026,3 @@ def test_a_subclass_may_have_an_attribute_of_any_name(when):
         threads.start(use_channel, made)
         threads.join()
         assert getattr(made, name) is ours, name
-
-
-def test_a_subclass_may_have_the_same_name():
-    """One named `Channel`, too, has names of the form `__name` of its own."""
-    before = set(vars(Channel()))
-
-    def init(self, **arguments):
-        Channel.__init__(self, **arguments)
-        for name in before:
-            if name.startswith("_Channel__"):
-                setattr(self, name.replace("_Channel__", "_Channel__our_"), object())
-
-    use_channel(type(str("Channel"), (Channel,), {"__init__": init})(history=3))
