@@ -1264,11 +1264,11 @@ class _Log(object):
         self.lock = threading.Lock()
         self.inbox = collections.deque()
         self.inside = set()
+        self.pid = os.getpid()
         self.begin(_new_epoch(), 0)
 
     def begin(self, epoch, number):
         """Begin a history, before which is the message of this number."""
-        self.pid = os.getpid()
         self.own = b"id: " + epoch + b"-"       # the channel's own ids begin with it
         self.history = collections.deque([(number, b"", self.own_id(number), ())])
         self.places = {}
@@ -1369,7 +1369,8 @@ class _Log(object):
         streams = self.members(topics)
         try:
             if self.size and id_block is not None:
-                block = self.keep(block, id_block, topics)
+                self.renew()
+                block = self.keep(self.last() + 1, block, id_block, topics)
             while streams:
                 try:
                     streams[-1]._add(block)
@@ -1381,11 +1382,8 @@ class _Log(object):
             for sse in streams:
                 sse.close()
 
-    def keep(self, block, id_block, topics, number=None):
+    def keep(self, number, block, id_block, topics):
         """Add a message to the history; its block, with its id."""
-        if number is None:
-            self.renew()
-            number = self.history[-1][0] + 1
         own_id = not id_block
         if own_id:
             id_block = self.own_id(number)
@@ -1528,34 +1526,28 @@ def _warn(message, *args):
         pass    # a handler's fault: the thread goes on
 
 
-def _follow(weak, store, size, pid):
-    """The thread that reads a store, for as long as somebody holds the log. It outlives errors."""
+def _follow(weak):
+    """The thread that reads a log's store, for as long as somebody holds the log."""
     while True:
         log = weak()
-        # After a fork a greenlet goes on in the child, even in the middle of a read.
-        if log is None or log.ended or pid != os.getpid():
+        if log is None or log.ended or log.pid != os.getpid():
             return
-        place = log.read
-        del log
-        error = None
+        away = True
         try:
-            result = store.read(place, size)
-            log = weak()
-            if log is None or pid != os.getpid():
+            result = log.store.read(log.read, log.size)
+            # After a fork a greenlet goes on in the child, even in the middle of a read.
+            if log.pid != os.getpid():
                 return
             log.run(log.receive, *result)
-        except Exception as caught:     # of any kind: nobody else would go on
-            error = caught
-        log = weak()
-        if log is None:
-            return
-        if error is not None and not log.away:
-            _warn("the store cannot be read: %r", error)
+            away = False
+        except Exception as error:      # of any kind: nobody else would go on
+            if not log.away:
+                _warn("the store cannot be read: %r", error)
         with log.changed:
-            log.away = error is not None
+            log.away = away
             log.changed.notify_all()
-        del log
-        if error is not None:
+        del log         # which ends here if nobody else holds it
+        if away:
             time.sleep(_PAUSE)
 
 
@@ -1610,18 +1602,19 @@ class _Following(_Log):
                 continue
             last = number
             if keep and self.size:
-                block = self.keep(block, b"", topics, number)
+                block = self.keep(number, block, b"", topics)
             if base is None:
                 self.publish(block, None, topics)
         self.read = place
-        for ref in list(self.streams) if base is not None and self.size else ():
-            sse, topics = ref(), self.streams.get(ref)
-            if sse is not None and topics is not None:
-                try:
-                    sse._buffer.extend(self.missed(None, topics))   # in full, as in a replay
-                    sse._woken()
-                except Exception:
-                    sse.close()
+        if base is not None and self.size:
+            for ref in list(self.streams):
+                sse, topics = ref(), self.streams.get(ref)
+                if sse is not None and topics is not None:
+                    try:
+                        sse._buffer.extend(self.missed(None, topics))   # in full, as in a replay
+                        sse._woken()
+                    except Exception:
+                        sse.close()
 
     def check(self, block, topics, keep):
         """Raise an error unless this is what an adding call makes, without an id."""
@@ -1638,18 +1631,17 @@ class _Following(_Log):
         if self.max_pending is not None and size > self.max_pending:
             raise BufferError(_TOO_MANY % (size, self.max_pending))
 
-    def wait(self, number=None):
+    def wait(self, number=0):
         """Wait until the store was read, up to this number: whether it was."""
         until = _now() + _PATIENCE
         with self.changed:
             if not self.ended and (self.thread is None or not self.thread.is_alive()):
                 try:
-                    self.thread = _start_thread(
-                        _follow, weakref.ref(self), self.store, self.size, self.pid)
+                    self.thread = _start_thread(_follow, weakref.ref(self))
                 except RuntimeError as error:       # there are too many
                     _warn("no thread to read the store: %s", error)
                     return False
-            while not self.read or number is not None and self.last() < number:
+            while not self.read or self.last() < number:
                 seconds = until - _now()
                 # A call out of one of our jobs would wait for itself.
                 if self.away or seconds <= 0 or _get_ident() in self.inside:
@@ -1658,13 +1650,12 @@ class _Following(_Log):
         return True
 
     def expected(self, last_id):
-        """The number in an id that another process, which was faster, has sent; else None."""
-        number = self.number(last_id)
-        if number is not None and number > self.last():
-            try:
-                return number if number <= self.store.newest()[1] else None
-            except Exception:
-                return number       # waited for in vain: the client asks again
+        """The number in an id that another process, which was faster, has sent; else 0."""
+        number = self.number(last_id) or 0
+        try:
+            return number if self.last() < number <= self.store.newest()[1] else 0
+        except Exception:
+            return number       # waited for in vain: the client asks again
 
     def open(self, sse, last_id, topics):
         if self.closed or self.wait() and self.wait(self.expected(last_id)):
