@@ -65,51 +65,11 @@ class Closed(ValueError):
     """Nothing more can be added: the stream or channel was closed, or its client disconnected."""
 
 
-# -- Limits ------------------------------------------------------------------------------
-
-# Milliseconds. Clients store the reconnection time as a signed 32-bit integer; on overflow
-# they reconnect at once.
-_MAX_RETRY = 2 ** 31 - 1
-
-# Bytes. Servers answer 400 or 431 to a longer Last-Event-ID, and then an EventSource never
-# reconnects.
-_MAX_ID = 1024
-
-# Seconds: the longest timeout that Event.wait accepts on every platform.
-_MAX_KEEPALIVE = 2 ** 31 // 1000
-
-# Bytes. A chunk of a stream ends with the block that reaches this: one string with a large
-# replay for each of twenty clients would fill the memory.
-_CHUNK = 64 * 1024
-
-# "include a comment line (one starting with a ':' character) every 15 seconds or so"
-# (#authoring-notes). A blank line after it would be an event to some clients.
-_COMMENT = b": \n"
-
-# The field name alone is a field with the empty value, which resets.
-_RESET_ID = b"id\n\n"
-
-# Not allowed in the header in which a client sends the id back. With U+0000 in it clients
-# even ignore the field (#event-stream-interpretation).
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
-
-# "any-char: a scalar value other than" LF and CR (#parsing-an-event-stream).
-_LINE_END = re.compile("[\r\n]")
-
-# \Z: a $ would let a newline pass at the end.
-_ADD_EVENT = re.compile(r"add_event_(\w+)\Z")
+_CLOSED = "closed: nothing more can be added"
 
 # -- Text and integers -------------------------------------------------------------------
 
 _TEXT = six.text_type
-
-# For the messages of errors.
-_CLOSED = "closed: nothing more can be added"
-_TOO_MANY = "%d bytes would be pending, and max_pending is %d"
-_TYPES = {
-    "id": "text, bytes or an int",
-    "data": "text, bytes or a list of them (JSON goes through add_json)",
-}
 
 # All that differs between the versions: the UTF-8 codec of Python 2 lets lone surrogates
 # through, both ways. In valid UTF-8 nothing above 9F follows ED.
@@ -146,6 +106,13 @@ def _codec(encoding):
     return codec
 
 
+# For the messages of errors.
+_TYPES = {
+    "id": "text, bytes or an int",
+    "data": "text, bytes or a list of them (JSON goes through add_json)",
+}
+
+
 def _text(field, value, encoding="utf-8"):
     """`value`, text or bytes in `encoding`, as exact text."""
     if isinstance(value, bytes):
@@ -175,12 +142,21 @@ def _integer(name, value, least=float("-inf"), most=float("inf"), rule=None):
     raise TypeError("%s must be an int, not %s" % (name, type(value).__name__))
 
 
+# Clients store the reconnection time as a signed 32-bit integer; on overflow they reconnect at
+# once.
+_MAX_RETRY = 2 ** 31 - 1
+
+
 def _milliseconds(num):
     return _integer("retry", num, 0, _MAX_RETRY, "0 to %d milliseconds" % _MAX_RETRY)
 
 
 def _limit(max_pending):
     return None if max_pending is None else _integer("max_pending", max_pending, 1, rule="above 0")
+
+
+# Seconds: the longest timeout that Event.wait accepts on every platform.
+_MAX_KEEPALIVE = 2 ** 31 // 1000
 
 
 def _check_keepalive(keepalive):
@@ -195,12 +171,9 @@ def _check_keepalive(keepalive):
 
 # -- Blocks: values in, bytes out --------------------------------------------------------
 
-# The results of `_head` for up to 256 short event names: saves 390 ns for each message.
-_HEADS = {}
-
-# json.dumps would make a new one for each call.
-_json_encoder = functools.partial(json.JSONEncoder, allow_nan=False, separators=(",", ":"))
-_JSON = _json_encoder()
+# A block is what one call adds, whole. All but a comment end with a blank line, so that
+# `block[:-1] + id_block` is a message with its id in the last field: a client that is cut off
+# half-way must not claim an event that it did not get.
 
 
 def _lf(text):
@@ -227,6 +200,18 @@ def _retry_block(num):
     return _encode("retry: %d\n\n" % _milliseconds(num))
 
 
+# Bytes. Servers answer 400 or 431 to a longer Last-Event-ID, and then an EventSource never
+# reconnects.
+_MAX_ID = 1024
+
+# Not allowed in the header in which a client sends the id back. With U+0000 in it clients
+# even ignore the field (#event-stream-interpretation).
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
+# The field name alone is a field with the empty value, which resets.
+_RESET_ID = b"id\n\n"
+
+
 def _id_block(event_id):
     """The id field, and its blank line, for an id that a client can send back as it is."""
     if isinstance(event_id, six.integer_types) and not isinstance(event_id, bool):
@@ -242,6 +227,13 @@ def _id_block(event_id):
     if len(encoded) > _MAX_ID:
         raise ValueError("id must not be longer than %d bytes" % _MAX_ID)
     return b"id: " + encoded + b"\n\n" if encoded else _RESET_ID
+
+
+# The results of `_head` for up to 256 short event names: saves 390 ns for each message.
+_HEADS = {}
+
+# "any-char: a scalar value other than" LF and CR (#parsing-an-event-stream).
+_LINE_END = re.compile("[\r\n]")
 
 
 def _head(event, name="event"):
@@ -372,6 +364,8 @@ def last_event_id(request):
 
 # -- The bound ---------------------------------------------------------------------------
 
+_TOO_MANY = "%d bytes would be pending, and max_pending is %d"
+
 
 def _snapshot(buffer):
     """The blocks in a buffer, a list."""
@@ -428,6 +422,13 @@ class _Bounded(collections.deque):
 
 # -- The calls that add ------------------------------------------------------------------
 
+# json.dumps would make a new one for each call.
+_json_encoder = functools.partial(json.JSONEncoder, allow_nan=False, separators=(",", ":"))
+_JSON = _json_encoder()
+
+# \Z: a $ would let a newline pass at the end.
+_ADD_EVENT = re.compile(r"add_event_(\w+)\Z")
+
 
 class _Adding(object):
     """The calls that add, for `Sse` and `Channel`.
@@ -462,7 +463,6 @@ class _Adding(object):
         if event_id is None:
             self._add(_block(head, b"\ndata: ", text, b"\n\n"), b"")
         else:
-            # Last: a client that is cut off half-way must not claim an event it did not get.
             id_block = _id_block(event_id)
             self._add(_block(head, b"\ndata: ", text, b"\n" + id_block), id_block)
 
@@ -539,6 +539,14 @@ def _failure(sse, error):
 
 
 # -- One client's stream -----------------------------------------------------------------
+
+# Bytes. A chunk of a stream ends with the block that reaches this: one string with a large
+# replay for each of twenty clients would fill the memory.
+_CHUNK = 64 * 1024
+
+# "include a comment line (one starting with a ':' character) every 15 seconds or so"
+# (#authoring-notes). A blank line after it would be an event to some clients.
+_COMMENT = b": \n"
 
 
 def _pop(items):
@@ -1189,7 +1197,6 @@ _MAX_DISCARDED = 100000
 
 _get_ident = six.moves._thread.get_ident
 
-
 # The number in one of a channel's own ids, written in one way alone. Not \d: it knows more digits.
 _NUMBER = re.compile(r"(0|[1-9][0-9]{0,38})\Z")
 
@@ -1257,11 +1264,11 @@ class _Log(object):
         self.lock = threading.Lock()
         self.inbox = collections.deque()
         self.inside = set()
+        self.pid = os.getpid()
         self.begin(_new_epoch(), 0)
 
     def begin(self, epoch, number):
         """Begin a history, before which is the message of this number."""
-        self.pid = os.getpid()
         self.own = b"id: " + epoch + b"-"       # the channel's own ids begin with it
         self.history = collections.deque([(number, b"", self.own_id(number), ())])
         self.places = {}
@@ -1341,9 +1348,9 @@ class _Log(object):
         """Check a block that an adding call made, and send it; `topics` as for `members`."""
         if self.closed:
             raise Closed(_CLOSED)
-        if not isinstance(keep, bool):
-            raise TypeError("keep must be True or False, not %s" % type(keep).__name__)
-        if not keep:
+        if keep is not True:
+            if keep is not False:
+                raise TypeError("keep must be True or False, not %s" % type(keep).__name__)
             if id_block:
                 raise ValueError("a message with an event_id must be kept")
             id_block = None
@@ -1362,7 +1369,8 @@ class _Log(object):
         streams = self.members(topics)
         try:
             if self.size and id_block is not None:
-                block = self.keep(block, id_block, topics)
+                self.renew()
+                block = self.keep(self.last() + 1, block, id_block, topics)
             while streams:
                 try:
                     streams[-1]._add(block)
@@ -1374,11 +1382,8 @@ class _Log(object):
             for sse in streams:
                 sse.close()
 
-    def keep(self, block, id_block, topics, number=None):
+    def keep(self, number, block, id_block, topics):
         """Add a message to the history; its block, with its id."""
-        if number is None:
-            self.renew()
-            number = self.history[-1][0] + 1
         own_id = not id_block
         if own_id:
             id_block = self.own_id(number)
@@ -1521,34 +1526,28 @@ def _warn(message, *args):
         pass    # a handler's fault: the thread goes on
 
 
-def _follow(weak, store, size, pid):
-    """The thread that reads a store, for as long as somebody holds the log. It outlives errors."""
+def _follow(weak):
+    """The thread that reads a log's store, for as long as somebody holds the log."""
     while True:
         log = weak()
-        # After a fork a greenlet goes on in the child, even in the middle of a read.
-        if log is None or log.ended or pid != os.getpid():
+        if log is None or log.ended or log.pid != os.getpid():
             return
-        place = log.read
-        del log
-        error = None
+        away = True
         try:
-            result = store.read(place, size)
-            log = weak()
-            if log is None or pid != os.getpid():
+            result = log.store.read(log.read, log.size)
+            # After a fork a greenlet goes on in the child, even in the middle of a read.
+            if log.pid != os.getpid():
                 return
             log.run(log.receive, *result)
-        except Exception as caught:     # of any kind: nobody else would go on
-            error = caught
-        log = weak()
-        if log is None:
-            return
-        if error is not None and not log.away:
-            _warn("the store cannot be read: %r", error)
+            away = False
+        except Exception as error:      # of any kind: nobody else would go on
+            if not log.away:
+                _warn("the store cannot be read: %r", error)
         with log.changed:
-            log.away = error is not None
+            log.away = away
             log.changed.notify_all()
-        del log
-        if error is not None:
+        del log         # which ends here if nobody else holds it
+        if away:
             time.sleep(_PAUSE)
 
 
@@ -1603,18 +1602,19 @@ class _Following(_Log):
                 continue
             last = number
             if keep and self.size:
-                block = self.keep(block, b"", topics, number)
+                block = self.keep(number, block, b"", topics)
             if base is None:
                 self.publish(block, None, topics)
         self.read = place
-        for ref in list(self.streams) if base is not None and self.size else ():
-            sse, topics = ref(), self.streams.get(ref)
-            if sse is not None and topics is not None:
-                try:
-                    sse._buffer.extend(self.missed(None, topics))   # in full, as in a replay
-                    sse._woken()
-                except Exception:
-                    sse.close()
+        if base is not None and self.size:
+            for ref in list(self.streams):
+                sse, topics = ref(), self.streams.get(ref)
+                if sse is not None and topics is not None:
+                    try:
+                        sse._buffer.extend(self.missed(None, topics))   # in full, as in a replay
+                        sse._woken()
+                    except Exception:
+                        sse.close()
 
     def check(self, block, topics, keep):
         """Raise an error unless this is what an adding call makes, without an id."""
@@ -1631,18 +1631,17 @@ class _Following(_Log):
         if self.max_pending is not None and size > self.max_pending:
             raise BufferError(_TOO_MANY % (size, self.max_pending))
 
-    def wait(self, number=None):
+    def wait(self, number=0):
         """Wait until the store was read, up to this number: whether it was."""
         until = _now() + _PATIENCE
         with self.changed:
             if not self.ended and (self.thread is None or not self.thread.is_alive()):
                 try:
-                    self.thread = _start_thread(
-                        _follow, weakref.ref(self), self.store, self.size, self.pid)
+                    self.thread = _start_thread(_follow, weakref.ref(self))
                 except RuntimeError as error:       # there are too many
                     _warn("no thread to read the store: %s", error)
                     return False
-            while not self.read or number is not None and self.last() < number:
+            while not self.read or self.last() < number:
                 seconds = until - _now()
                 # A call out of one of our jobs would wait for itself.
                 if self.away or seconds <= 0 or _get_ident() in self.inside:
@@ -1651,13 +1650,12 @@ class _Following(_Log):
         return True
 
     def expected(self, last_id):
-        """The number in an id that another process, which was faster, has sent; else None."""
-        number = self.number(last_id)
-        if number is not None and number > self.last():
-            try:
-                return number if number <= self.store.newest()[1] else None
-            except Exception:
-                return number       # waited for in vain: the client asks again
+        """The number in an id that another process, which was faster, has sent; else 0."""
+        number = self.number(last_id) or 0
+        try:
+            return number if self.last() < number <= self.store.newest()[1] else 0
+        except Exception:
+            return number       # waited for in vain: the client asks again
 
     def open(self, sse, last_id, topics):
         if self.closed or self.wait() and self.wait(self.expected(last_id)):
@@ -1704,14 +1702,18 @@ class _Shared(object):
 # -- The channel ------------------------------------------------------------------------
 
 
-class _Caught(_Adding):
-    """Catches the block of one adding call."""
+class _Sender(_Adding):
+    """Sends the block of an adding call to those who listen to `topics`; None: to all."""
 
-    __slots__ = ("block", "id_block")
+    __slots__ = ("log", "topics", "keep")
+
+    def __init__(self, log, topics, keep):
+        self.log = log
+        self.topics = topics
+        self.keep = keep
 
     def _add(self, block, id_block=None):
-        self.block = block
-        self.id_block = id_block
+        self.log.add(block, id_block, self.topics, self.keep)
 
 
 class _Audience(_Adding):
@@ -1738,21 +1740,15 @@ class _Audience(_Adding):
         `ValueError`. `BufferError` for a block larger than `max_pending`: it would close every
         stream.
         """
-        caught = _Caught()
-        caught.add_message(event, text, encoding, event_id)
-        self.__sse_log.add(caught.block, caught.id_block, self.__topics, keep)
+        _Sender(self.__sse_log, self.__topics, keep).add_message(event, text, encoding, event_id)
 
     def add_json(self, event, value, event_id=None, default=None, keep=True):
         """Add an event, as `Sse.add_json` does; `keep` as for `add_message`."""
-        caught = _Caught()
-        caught.add_json(event, value, event_id, default)
-        self.__sse_log.add(caught.block, caught.id_block, self.__topics, keep)
+        _Sender(self.__sse_log, self.__topics, keep).add_json(event, value, event_id, default)
 
     def add_comment(self, text="", keep=True):
         """Add a comment, as `Sse.add_comment` does; with or without `keep` none is kept."""
-        caught = _Caught()
-        caught.add_comment(text)
-        self.__sse_log.add(caught.block, None, self.__topics, keep)
+        _Sender(self.__sse_log, self.__topics, keep).add_comment(text)
 
     @property
     def streams(self):
