@@ -1521,7 +1521,8 @@ _now = getattr(time, "monotonic", time.time)
 
 def _warn(message, *args):
     try:
-        logging.getLogger("sse").warning(message, *args)
+        # One text: a handler that keeps an error keeps the frames in its traceback, and our log.
+        logging.getLogger("sse").warning("%s", message % args)
     except Exception:
         pass    # a handler's fault: the thread goes on
 
@@ -1530,23 +1531,10 @@ def _follow(weak):
     """The thread that reads a log's store, for as long as somebody holds the log."""
     while True:
         log = weak()
-        if log is None or log.ended or log.pid != os.getpid():
+        if log is None or not log.follow():
             return
-        away = True
-        try:
-            result = log.store.read(log.read, log.size)
-            # After a fork a greenlet goes on in the child, even in the middle of a read.
-            if log.pid != os.getpid():
-                return
-            log.run(log.receive, *result)
-            away = False
-        except Exception as error:      # of any kind: nobody else would go on
-            if not log.away:
-                _warn("the store cannot be read: %r", error)
-        with log.changed:
-            log.away = away
-            log.changed.notify_all()
-        del log         # which ends here if nobody else holds it
+        away = log.away
+        del log         # it ends here if nobody else holds it
         if away:
             time.sleep(_PAUSE)
 
@@ -1580,6 +1568,26 @@ class _Following(_Log):
         super(_Following, self).add(block, id_block, (), keep)      # to nobody: the checks
         if topics is None or topics:
             self.store.add(block, topics and sorted(topics), keep and id_block is not None)
+
+    def follow(self):
+        """Read once, and send what was read; whether to go on. It outlives errors."""
+        if self.ended or self.pid != os.getpid():
+            return False
+        away = True
+        try:
+            result = self.store.read(self.read, self.size)
+            # After a fork a greenlet goes on in the child, even in the middle of a read.
+            if self.pid != os.getpid():
+                return False
+            self.run(self.receive, *result)
+            away = False
+        except Exception as error:      # of any kind: nobody else would go on
+            if not self.away:
+                _warn("the store cannot be read: %r", error)
+        with self.changed:
+            self.away = away
+            self.changed.notify_all()
+        return True
 
     def receive(self, place, base, entries):
         """Send what was read. With a `base` the log begins anew, and every stream is told."""

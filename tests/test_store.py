@@ -547,9 +547,16 @@ def test_one_thread_and_none_before_the_first_open(store):
 
 
 @pytest.mark.native
-def test_the_thread_of_a_channel_that_was_let_go_of_ends(store):
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_thread_of_a_channel_that_was_let_go_of_ends(store, warnings, monkeypatch, fails):
+    """Also after an error, whose traceback has the channel."""
+    monkeypatch.setattr(sse, "_PAUSE", 0.001)
     channel = following(store)
     channel.open().close()
+    if fails:
+        store.read = lambda place, history: (None, None, None)
+        while not warnings:
+            pass
     thread, weak = log(channel).thread, weakref.ref(log(channel).logs[os.getpid()])
     del channel
     for _ in range(FOREVER * 20):       # a collection may find it in the middle of a round
