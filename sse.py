@@ -1507,6 +1507,10 @@ class _Log(object):
 _PATIENCE = 5
 _PAUSE = 0.5
 
+# What stands in the ids of a store's log: so many characters and digits.
+_EPOCH = re.compile(r"[0-9A-Za-z]{1,16}\Z")
+_MAX_NUMBER = 10 ** 39 - 1
+
 # What an adding call makes, without an id. A store may give anything.
 _MESSAGE_BLOCK = re.compile(br"(event: [^\r\n]*\n)?(data: [^\r\n]*\n)+\n\Z")
 _COMMENT_BLOCK = re.compile(br"(: [^\r\n]*\n)+\Z")
@@ -1536,7 +1540,7 @@ def _follow(weak, store, size, pid):
             log = weak()
             if log is None or pid != os.getpid():
                 return
-            log.run(log.receive, *result)
+            log.run(log.receive, *log.checked(*result))
         except Exception as caught:     # of any kind: nobody else would go on
             error = caught
         log = weak()
@@ -1587,21 +1591,7 @@ class _Following(_Log):
         if base is not None:
             self.read = None
             self.begin(_encode(place[0]), base)
-        last = self.last()
-        for entry in entries:
-            # One that cannot be sent here must not stop all that follow it.
-            try:
-                number, block, topics, keep = entry
-                _integer("number", number, last + 1, rule="above that of the entry before")
-                self.check(block, keep)
-                if topics is not None:
-                    if not isinstance(topics, (list, tuple, set, frozenset)):
-                        raise TypeError("topics must be None or a list")
-                    topics = frozenset(map(_topic, topics))
-            except Exception as error:
-                _warn("no event in entry %.99r of the store: %s", entry, error)
-                continue
-            last = number
+        for number, block, topics, keep in entries:
             if keep and self.size:
                 block = self.keep(block, b"", topics, number)
             if base is None:
@@ -1616,8 +1606,38 @@ class _Following(_Log):
                 except Exception:
                     sse.close()
 
+    def checked(self, place, base, entries):
+        """What `read` gave, without entries that cannot be sent here: they must not stop the rest.
+
+        Before the job, which must not fail in its middle: what it has sent would be sent again.
+        And a handler of logs may do anything, so none must be called under the lock.
+        """
+        epoch, newest = place
+        if not _EPOCH.match(epoch) or base is None and (not self.read or self.read[0] != epoch):
+            raise ValueError("not a place after the one before: %.99r" % (place,))
+        last = self.last() if base is None else _integer("base", base, 0, rule="0 or more")
+        _integer("place", newest, last, _MAX_NUMBER, "up from the place before, or from the base")
+        good = []
+        for entry in entries:
+            try:
+                number, block, topics, keep = entry
+                _integer("number", number, last + 1, newest, "after the entry before, to the place")
+                self.check(block, keep)
+                if topics is not None:
+                    if not isinstance(topics, (list, tuple, set, frozenset)):
+                        raise TypeError("topics must be None or a list")
+                    topics = frozenset(map(_topic, topics))
+            except Exception as error:
+                _warn("no event in entry %.99r of the store: %s", entry, error)
+                continue
+            last = number
+            good.append((number, block, topics, keep))
+        return (epoch, newest), base, good
+
     def check(self, block, keep):
         """Raise an error unless this is what an adding call makes, without an id."""
+        if not isinstance(block, bytes) or not isinstance(keep, bool):
+            raise TypeError("block must be bytes, and keep a bool")
         if not (_MESSAGE_BLOCK.match(block) or not keep and _COMMENT_BLOCK.match(block)):
             raise ValueError("not a block")
         _decode(block)
