@@ -1521,7 +1521,7 @@ _now = getattr(time, "monotonic", time.time)
 def _warn(message, *args):
     try:
         logging.getLogger("sse").warning(message, *args)
-    except Exception:
+    except (Exception, SystemExit):
         pass    # a handler's fault: the thread goes on
 
 
@@ -1541,7 +1541,9 @@ def _follow(weak, store, size, pid):
             if log is None or pid != os.getpid():
                 return
             log.run(log.receive, *log.checked(*result))
-        except Exception as caught:     # of any kind: nobody else would go on
+        except BaseException as caught:     # gevent's Timeout is one: nobody else would go on
+            if type(caught).__name__ == "GreenletExit":
+                raise       # whoever kills a greenlet waits until it ends
             error = caught
         log = weak()
         if log is None:

@@ -213,3 +213,35 @@ def test_a_log_handler_is_not_called_under_the_lock():
         store.add(b"bad", None, True)
         arrived(channel, sse)
     assert waits == [False]
+
+
+class Timeout(BaseException):
+    """As gevent's and eventlet's."""
+
+
+def fail(error):
+    raise error
+
+
+@pytest.mark.parametrize("error", [ValueError, Timeout, SystemExit, KeyboardInterrupt])
+def test_whatever_read_raises_it_is_called_again(error, monkeypatch):
+    monkeypatch.setattr(module, "_PAUSE", 0.01)
+    channel, sse, store = following()
+    store.other = [lambda *answer: fail(error)]
+    channel.add_message(None, "x")
+    wait_for(sse, b"data: x")
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_whatever_a_log_handler_raises_the_store_is_read_on(error, monkeypatch):
+    monkeypatch.setattr(module, "_PAUSE", 0.01)
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    channel, sse, store = following()
+    with Handler(lambda: fail(error)):
+        store.other = [lambda *answer: fail(ValueError)]
+        channel.add_message(None, "1")
+        wait_for(sse, b"data: 1")
+        store.add(b"bad", None, True)
+        channel.add_message(None, "2")
+        wait_for(sse, b"data: 2")
+    assert bytes(sse) == b"data: 1\n\ndata: 2\n\n"
