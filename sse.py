@@ -1660,8 +1660,9 @@ class _Following(_Log):
                     return False
             while not self.read or number is not None and self.last() < number:
                 seconds = until - _now()
-                # A call out of one of our jobs would wait for itself.
-                if self.away or seconds <= 0 or _get_ident() in self.inside:
+                # A call out of one of our jobs, or of the thread itself, would wait for itself.
+                if (self.away or self.ended or seconds <= 0 or _get_ident() in self.inside
+                        or threading.current_thread() is self.thread):
                     return False
                 self.changed.wait(seconds)
         return True
@@ -1693,7 +1694,9 @@ class _Following(_Log):
             except Exception as error:
                 _warn("the store cannot be read: %r", error)
         if topics is None:
-            self.ended = True
+            with self.changed:
+                self.ended = True
+                self.changed.notify_all()
         super(_Following, self).close(topics)
 
 

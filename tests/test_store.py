@@ -4,6 +4,7 @@ from __future__ import unicode_literals
 
 import logging
 import threading
+import time
 
 import pytest
 
@@ -245,3 +246,46 @@ def test_whatever_a_log_handler_raises_the_store_is_read_on(error, monkeypatch):
         channel.add_message(None, "2")
         wait_for(sse, b"data: 2")
     assert bytes(sse) == b"data: 1\n\ndata: 2\n\n"
+
+
+@pytest.mark.parametrize("call", rows(
+    ("close", lambda channel: channel.close()),
+    ("close of a topic", lambda channel: channel.to("user:7").close()),
+    ("open", lambda channel: channel.open(channel.newest_id)),
+))
+@pytest.mark.parametrize("where", ["read", "log handler"])
+def test_calls_by_the_thread_that_reads_do_not_wait_for_it(call, where, monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE", 10)
+    channel, sse, store = following(history=5)
+    took = []
+    done = threading.Event()
+
+    def act(*answer):
+        begun = time.time()
+        channel.add_message(None, "y")
+        call(channel)
+        took.append(time.time() - begun)
+        done.set()
+        fail(ValueError)
+
+    store.other = [act if where == "read" else lambda *answer: fail(ValueError)]
+    with Handler(lambda: where == "read" or not took and act()):
+        channel.add_message(None, "x")
+        assert done.wait(20)
+    assert took[0] < 5
+
+
+def test_close_ends_the_wait_of_those_who_open(monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE", 10)
+    store = Memory()
+    channel = silent(store=store)
+    reads, goes_on = threading.Event(), threading.Event()
+    store.read = lambda *place: reads.set() or goes_on.wait(20) and fail(ValueError)
+    opened = []
+    thread = threading.Thread(target=lambda: opened.append(channel.open()))
+    thread.start()
+    assert reads.wait(5)
+    channel.close()
+    thread.join(5)
+    goes_on.set()
+    assert opened and opened[0].closed
