@@ -1187,7 +1187,8 @@ _MAX_TOPIC = 1024
 # Topics of which a channel remembers what it discarded: some 10 MB.
 _MAX_DISCARDED = 100000
 
-_get_ident = six.moves._thread.get_ident
+_thread = six.moves._thread
+_get_ident = _thread.get_ident
 
 
 # The number in one of a channel's own ids, written in one way alone. Not \d: it knows more digits.
@@ -1655,7 +1656,7 @@ class _Following(_Log):
                 try:
                     self.thread = _start_thread(
                         _follow, weakref.ref(self), self.store, self.size, self.pid)
-                except RuntimeError as error:       # there are too many
+                except _thread.error as error:      # there are too many
                     _warn("no thread to read the store: %s", error)
                     return False
             while not self.read or number is not None and self.last() < number:

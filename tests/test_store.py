@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from six.moves import _thread
 
 import sse as module
 
@@ -289,3 +290,14 @@ def test_close_ends_the_wait_of_those_who_open(monkeypatch):
     thread.join(5)
     goes_on.set()
     assert opened and opened[0].closed
+
+
+def test_when_no_thread_can_be_started_a_stream_is_closed(monkeypatch):
+    def start(*args):
+        raise _thread.error("can't start new thread")   # as Thread.start, also on Python 2
+
+    channel = silent(store=Memory())
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_start_thread", start)
+        assert channel.open().closed
+    assert not channel.open().closed
