@@ -1195,7 +1195,8 @@ _MAX_TOPIC = 1024
 # Topics of which a channel remembers what it discarded: some 10 MB.
 _MAX_DISCARDED = 100000
 
-_get_ident = six.moves._thread.get_ident
+_thread = six.moves._thread
+_get_ident = _thread.get_ident
 
 # The number in one of a channel's own ids, written in one way alone. Not \d: it knows more digits.
 _NUMBER = re.compile(r"(0|[1-9][0-9]{0,38})\Z")
@@ -1512,6 +1513,10 @@ class _Log(object):
 _PATIENCE = 5
 _PAUSE = 0.5
 
+# What stands in the ids of a store's log: so many characters and digits.
+_EPOCH = re.compile(r"[0-9A-Za-z]{1,16}\Z")
+_MAX_NUMBER = 10 ** 39 - 1
+
 # What an adding call makes, without an id. A store may give anything.
 _MESSAGE_BLOCK = re.compile(br"(event: [^\r\n]*\n)?(data: [^\r\n]*\n)+\n\Z")
 _COMMENT_BLOCK = re.compile(br"(: [^\r\n]*\n)+\Z")
@@ -1523,7 +1528,7 @@ def _warn(message, *args):
     try:
         # One text: a handler that keeps an error keeps the frames in its traceback, and our log.
         logging.getLogger("sse").warning("%s", message % args)
-    except Exception:
+    except (Exception, SystemExit):
         pass    # a handler's fault: the thread goes on
 
 
@@ -1579,9 +1584,11 @@ class _Following(_Log):
             # After a fork a greenlet goes on in the child, even in the middle of a read.
             if self.pid != os.getpid():
                 return False
-            self.run(self.receive, *result)
+            self.run(self.receive, *self.checked(*result))
             away = False
-        except Exception as error:      # of any kind: nobody else would go on
+        except BaseException as error:      # gevent's Timeout is one: nobody else would go on
+            if type(error).__name__ == "GreenletExit":
+                raise       # whoever kills a greenlet waits until it ends
             if not self.away:
                 _warn("the store cannot be read: %r", error)
         with self.changed:
@@ -1591,24 +1598,10 @@ class _Following(_Log):
 
     def receive(self, place, base, entries):
         """Send what was read. With a `base` the log begins anew, and every stream is told."""
-        epoch, newest = place
-        _integer("place", newest, 0, rule="0 or more")      # ids will be compared with it
-        entries = list(entries)
         if base is not None:
             self.read = None
-            self.begin(_encode(epoch), base)
-        last = self.last()
-        for entry in entries:
-            # One that cannot be sent here must not stop all that follow it.
-            try:
-                number, block, topics, keep = entry
-                _integer("number", number, last + 1, rule="above that of the entry before")
-                self.check(block, topics, keep)
-                topics = topics if topics is None else frozenset(map(_topic, topics))
-            except Exception as error:
-                _warn("no event in entry %.99r of the store: %s", entry, error)
-                continue
-            last = number
+            self.begin(_encode(place[0]), base)
+        for number, block, topics, keep in entries:
             if keep and self.size:
                 block = self.keep(number, block, b"", topics)
             if base is None:
@@ -1624,15 +1617,39 @@ class _Following(_Log):
                     except Exception:
                         sse.close()
 
-    def check(self, block, topics, keep):
+    def checked(self, place, base, entries):
+        """What `read` gave, without entries that cannot be sent here: they must not stop the rest.
+
+        Before the job, which must not fail in its middle: what it has sent would be sent again.
+        And a handler of logs may do anything, so none must be called under the lock.
+        """
+        epoch, newest = place
+        if not _EPOCH.match(epoch) or base is None and (not self.read or self.read[0] != epoch):
+            raise ValueError("not a place after the one before: %.99r" % (place,))
+        last = self.last() if base is None else _integer("base", base, 0, rule="0 or more")
+        _integer("place", newest, last, _MAX_NUMBER, "up from the place before, or from the base")
+        good = []
+        for entry in entries:
+            try:
+                number, block, topics, keep = entry
+                _integer("number", number, last + 1, newest, "after the entry before, to the place")
+                self.check(block, keep)
+                if topics is not None:
+                    if not isinstance(topics, (list, tuple, set, frozenset)):
+                        raise TypeError("topics must be None or a list")
+                    topics = frozenset(map(_topic, topics))
+            except Exception as error:
+                _warn("no event in entry %.99r of the store: %s", entry, error)
+                continue
+            last = number
+            good.append((number, block, topics, keep))
+        return (epoch, newest), base, good
+
+    def check(self, block, keep):
         """Raise an error unless this is what an adding call makes, without an id."""
-        # Of a text each letter would be a topic.
-        if not (topics is None or isinstance(topics, (list, tuple, set, frozenset))):
-            raise TypeError("topics must be None or a list, not %s" % type(topics).__name__)
-        if not isinstance(keep, bool):
-            raise TypeError("keep must be True or False, not %s" % type(keep).__name__)
-        if not isinstance(block, bytes) or not (
-                _MESSAGE_BLOCK.match(block) or not keep and _COMMENT_BLOCK.match(block)):
+        if not isinstance(block, bytes) or not isinstance(keep, bool):
+            raise TypeError("block must be bytes, and keep a bool")
+        if not (_MESSAGE_BLOCK.match(block) or not keep and _COMMENT_BLOCK.match(block)):
             raise ValueError("not a block")
         _decode(block)
         size = len(block) + (self.longest_id if keep and self.size else 0)
@@ -1646,13 +1663,14 @@ class _Following(_Log):
             if not self.ended and (self.thread is None or not self.thread.is_alive()):
                 try:
                     self.thread = _start_thread(_follow, weakref.ref(self))
-                except RuntimeError as error:       # there are too many
+                except _thread.error as error:      # there are too many
                     _warn("no thread to read the store: %s", error)
                     return False
             while not self.read or self.last() < number:
                 seconds = until - _now()
-                # A call out of one of our jobs would wait for itself.
-                if self.away or seconds <= 0 or _get_ident() in self.inside:
+                # A call out of one of our jobs, or of the thread itself, would wait for itself.
+                if (self.away or self.ended or seconds <= 0 or _get_ident() in self.inside
+                        or threading.current_thread() is self.thread):
                     return False
                 self.changed.wait(seconds)
         return True
@@ -1683,7 +1701,9 @@ class _Following(_Log):
             except Exception as error:
                 _warn("the store cannot be read: %r", error)
         if topics is None:
-            self.ended = True
+            with self.changed:
+                self.ended = True
+                self.changed.notify_all()
         super(_Following, self).close(topics)
 
 

@@ -507,7 +507,7 @@ def test_a_thread_that_died_is_started_again(store, monkeypatch):
 
     def exit():
         store.failing = lambda: None
-        raise SystemExit
+        raise type(str("GreenletExit"), (BaseException,), {})
 
     store.failing = exit
     log(channel).thread.join(FOREVER)

@@ -833,8 +833,7 @@ class Index(dict):
 def index():
     """A channel whose one stream listens to the topic "a", that stream, and its index."""
     channel = silent()
-    log = vars(channel)["_Channel__log"]
-    index = log.listeners = Index(log.listeners)
+    index = log(channel).listeners = Index(log(channel).listeners)
     return channel, channel.open(None, "a"), index
 
 
