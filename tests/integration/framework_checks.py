@@ -181,14 +181,6 @@ def soon(action, tries=5):
     raise AssertionError("not within half a second")
 
 
-def record(server, what, seconds):
-    """For the tables of the documentation: SSE_FACTS names the file."""
-    if "SSE_FACTS" in os.environ:
-        with open(os.environ["SSE_FACTS"], "a") as file:
-            file.write("%s | %s | %s | %.2f s\n" % (
-                server.row.name, what, getattr(server.row, what), seconds))
-
-
 class Events(object):
     """What one client gets."""
 
@@ -297,7 +289,7 @@ class Clients(object):
         name = server.name(keepalive=60)
         with server.client():
             assert not server.gone(name)
-        record(server, "waiting", server.noticed(name, server.row.waiting))
+        server.noticed(name, server.row.waiting)
 
     def test_client_disconnects_while_the_server_is_blocked(self, server):
         name = server.name(keepalive=60)
@@ -305,7 +297,7 @@ class Clients(object):
             blocked = server.control("fill", stream=name)
             assert blocked or server.row.buffers
             assert not server.gone(name)
-        record(server, "blocked", server.noticed(name, server.row.blocked))
+        server.noticed(name, server.row.blocked)
 
     def test_slow_client_hurts_nobody_else(self, server):
         fast_name = server.name()

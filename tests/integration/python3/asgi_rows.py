@@ -1,7 +1,4 @@
-"""The asynchronous frameworks and their servers: what is tested, and what the tables show.
-
-Run as a program it prints them.
-"""
+"""The asynchronous frameworks and their servers: what is tested, and what the tables show."""
 
 import os
 import sys
@@ -45,8 +42,3 @@ ROWS = [
 
 def serve(row):
     return serving(row, "asgi_harness", HERE)
-
-
-if __name__ == "__main__":
-    for row in ROWS:
-        print(" | ".join([row.name, row.command, row.waiting, row.blocked, row.failure]))

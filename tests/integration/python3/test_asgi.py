@@ -1,4 +1,4 @@
-"""Asynchronous frameworks: what one client gets."""
+"""The asynchronous applications of examples/frameworks, under real servers."""
 
 import pytest
 
@@ -13,4 +13,8 @@ def server(request):
 
 
 class TestEvents(framework_checks.Events):
+    pass
+
+
+class TestClients(framework_checks.Clients):
     pass

@@ -118,7 +118,9 @@ def proxied(upstream, folder, command, configuration):
     conf = folder / "conf"
     conf.write_text(configuration.format(
         folder=folder, port=port, http2=http2, upstream=upstream.address[1]))
-    with running(command.format(folder=folder, conf=conf, port=port).split(), port):
+    # Caddy keeps files in its home.
+    with running(command.format(folder=folder, conf=conf, port=port).split(), port,
+                 env=environment(HOME=str(folder))):
         server.url = "http://127.0.0.1:%d" % port
         server.http2 = "127.0.0.1", http2
         yield server

@@ -46,8 +46,8 @@ SANIC = ["-m", "sanic", "sanic_app:app", "--port={port}", "--single-process"]
 # What becomes of the clients, and the seconds after which the server ends: from, to.
 Outcome = collections.namedtuple("Outcome", "clients least most")
 WAITS = Outcome("waiting", 1, None)
-CUT = Outcome("cut off", 0, 4)
-ENDED = Outcome("ended", 0, 8)
+CUT = Outcome("cut off", 0, 8)
+ENDED = Outcome("ended", 0, 12)
 # gunicorn's own default is 30 seconds.
 GRACEFUL = ["--graceful-timeout=3"]
 GRACEFUL_CUT = Outcome("cut off", 3, 10)
