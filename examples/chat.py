@@ -29,13 +29,12 @@ telling = threading.Lock()
 places = {}         # of each browser tab: its room and its name, which may be empty
 
 
-def tell(tab=None, here=True):
+def tell(*_):
     """Tell everybody who is in which room."""
     with telling:
-        for each in list(places):
-            left = each == tab and not here or each not in presence.seen
-            if left and not channel.to("tab:%s" % each).streams:
-                del places[each]
+        for tab in list(places):
+            if tab not in presence.seen and not channel.to("tab:%s" % tab).streams:
+                del places[tab]
         channel.add_json("here", {"online": len(places), "rooms": [
             [room, sorted(set(name for at, name in places.values() if at == room and name))]
             for room in ROOMS]}, keep=False)

@@ -22,7 +22,7 @@ class Presence(object):
         self.channel, self.topic, self.changed = channel, topic, changed
         self.grace, self.every = grace, every
         self.arrivals = queue.Queue()
-        self.seen = {}          # when each user had a stream; changed by one thread
+        self.seen, self.told = {}, set()    # when each had a stream; who is here, as was told
         self.starting, self.thread = threading.Lock(), None
 
     def arrived(self, user):
@@ -55,13 +55,12 @@ class Presence(object):
     def record(self, users):
         """These have a stream now. Tell who came, and who had none for `grace` seconds."""
         now = time.time()
-        for user in users:
-            if user not in self.seen:
-                self.changed(user, True)
-            self.seen[user] = now
+        self.seen.update((user, now) for user in users)
         for user in [user for user, at in self.seen.items() if at < now - self.grace]:
-            self.changed(user, False)
             del self.seen[user]
+        for user in set(self.seen).symmetric_difference(self.told):
+            self.changed(user, user in self.seen)
+            self.told.symmetric_difference_update([user])
 
     def here(self):
         return sorted(self.seen.copy())

@@ -1,7 +1,7 @@
 """Flask: python present_state.py"""
 
 from flask import Flask, Response, render_template_string, request
-from sse import HEADERS, Channel, last_event_id
+from sse import HEADERS, Channel
 
 app = Flask(__name__)
 channel = Channel(history=1000)
@@ -16,8 +16,7 @@ def page():
 
 @app.route("/events")
 def events():
-    last = last_event_id(request) or request.args.get("from")
-    return Response(channel.open(last).stream(), headers=HEADERS)
+    return Response(channel.open(request).stream(), headers=HEADERS)
 
 
 @app.route("/notes/<name>", methods=["PUT"])
@@ -43,7 +42,8 @@ PAGE = """<!DOCTYPE html>
   }
   Object.entries({{ notes|tojson }}).forEach(show);
 
-  const source = new EventSource("/events?from=" + encodeURIComponent({{ newest|tojson }}));
+  const from = encodeURIComponent({{ newest|tojson }});
+  const source = new EventSource("/events?lastEventId=" + from);
   source.addEventListener("note", event => show(JSON.parse(event.data)));
   source.addEventListener("reset", () => location.reload());    // events were missed
 

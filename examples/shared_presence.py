@@ -20,7 +20,7 @@ class SQLitePresence(Presence):
         super().__init__(*args, **options)
         self.path = path
         with self.database() as database:
-            database.execute("CREATE TABLE IF NOT EXISTS seen (user PRIMARY KEY, at)")
+            database.execute("CREATE TABLE IF NOT EXISTS seen (user PRIMARY KEY, at, told)")
 
     @contextlib.contextmanager
     def database(self):
@@ -31,18 +31,19 @@ class SQLitePresence(Presence):
 
     def record(self, users):
         now = time.time()
-        # `changed` is called before the commit: if it raises, it is called again; and no other
-        # process can tell the opposite in between.
         with self.database() as database:
-            for user in users:
-                if not database.execute(
-                        "UPDATE seen SET at = ? WHERE user = ?", (now, user)).rowcount:
-                    self.changed(user, True)
-                    database.execute("INSERT INTO seen VALUES (?, ?)", (user, now))
-            old = "FROM seen WHERE at < ?", (now - self.grace,)
-            for user, in database.execute("SELECT user " + old[0], old[1]).fetchall():
-                self.changed(user, False)
-            database.execute("DELETE " + old[0], old[1])
+            database.executemany("INSERT OR IGNORE INTO seen VALUES (?, 0, 0)",
+                                 [(user,) for user in users])
+            database.executemany("UPDATE seen SET at = ? WHERE user = ?",
+                                 [(now, user) for user in users])
+        # Told after the first commit, so that who is told finds it so in `here`, and before the
+        # second: if `changed` raises, it is called again, and nobody tells the opposite meanwhile.
+        with self.database() as database:
+            for here, which in (True, "told = 0"), (False, "at < %r" % (now - self.grace)):
+                for user, in database.execute("SELECT user FROM seen WHERE " + which).fetchall():
+                    self.changed(user, here)
+            database.execute("DELETE FROM seen WHERE " + which)
+            database.execute("UPDATE seen SET told = 1 WHERE told = 0")
 
     def here(self):
         with contextlib.closing(sqlite3.connect(self.path)) as database:

@@ -9,13 +9,13 @@ from typing import Annotated
 import accounts
 from fastapi import Body, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import StreamingResponse
-from presence import Presence
+from shared_presence import SQLitePresence
 from sse import HEADERS, Channel
 from starlette.middleware.sessions import SessionMiddleware
 
 app = FastAPI()
 app.add_middleware(SessionMiddleware, secret_key=os.environ["SECRET_KEY"])
-channel = Channel(history=1000)
+channel = Channel(history=1000)     # several workers: store=SQLiteStore("events.db")
 Text = Annotated[str, Body(embed=True, max_length=10000)]
 
 
@@ -148,4 +148,4 @@ def changed(user, here):
     channel.to(*topics).add_json("here", {"name": accounts.name_of(user), "here": here})
 
 
-presence = Presence(channel, "user:%d", changed)
+presence = SQLitePresence("presence.db", channel, "user:%d", changed)

@@ -5,14 +5,14 @@ import time
 
 import accounts
 from flask import Flask, Response, abort, request, session
-from presence import Presence
+from shared_presence import SQLitePresence
 from sse import HEADERS, Channel
 
 app = Flask(__name__)
 app.secret_key = os.environ["SECRET_KEY"]       # the same in all processes
 app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
 app.config["MAX_CONTENT_LENGTH"] = 65536
-channel = Channel(history=1000)
+channel = Channel(history=1000)     # several workers: store=SQLiteStore("events.db")
 
 
 def topics_of(token):
@@ -154,4 +154,4 @@ def changed(user, here):
     channel.to(*topics).add_json("here", {"name": accounts.name_of(user), "here": here})
 
 
-presence = Presence(channel, "user:%d", changed)
+presence = SQLitePresence("presence.db", channel, "user:%d", changed)

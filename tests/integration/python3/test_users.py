@@ -1,13 +1,17 @@
 """examples/users_flask.py and users_fastapi.py under real servers, with the devices of users."""
 
 import contextlib
+import itertools
 import json
 import os
 import re
 import subprocess
+import time
 
+import psutil
 import pytest
 import requests
+from docs import read
 
 from loopback import Client, environment, EXAMPLES, free_port, python, running, wait_for
 
@@ -19,40 +23,61 @@ accounts.add_user("bob", "password of bob", False, [1])
 accounts.add_user("cleo", "password of cleo", False, [])
 """
 
-COMMANDS = {
-    "gunicorn": ["-m", "gunicorn", "--threads=50", "--graceful-timeout=1", "--no-control-socket",
-                 "--bind=127.0.0.1:{port}", "users_flask:app"],
-    "waitress": ["-m", "waitress", "--threads=50", "--channel-request-lookahead=1",
-                 "--listen=127.0.0.1:{port}", "users_flask:app"],
-    "uvicorn": ["-m", "uvicorn", "--port={port}", "--timeout-graceful-shutdown=1",
-                "users_fastapi:app"],
+GUNICORN = ["-m", "gunicorn", "--threads=50", "--graceful-timeout=1", "--no-control-socket",
+            "--bind=127.0.0.1:{port}", "users_flask:app"]
+WAITRESS = ["-m", "waitress", "--threads=50", "--channel-request-lookahead=1",
+            "--listen=127.0.0.1:{port}", "users_flask:app"]
+UVICORN = ["-m", "uvicorn", "--port={port}", "--timeout-graceful-shutdown=1", "users_fastapi:app"]
+
+# The lines that change, and what they become.
+CHANNEL = "channel = Channel(history=1000)"
+PRESENCE = 'presence = SQLitePresence("presence.db", '
+ONE = {CHANNEL: CHANNEL}
+SQLITE = {CHANNEL: """from sqlite_store import SQLiteStore
+channel = Channel(history=1000, store=SQLiteStore("events.db"))"""}
+REDIS = {CHANNEL: """import redis
+from redis_store import RedisStore
+from shared_presence import RedisPresence
+URL = os.environ["REDIS_URL"]
+channel = Channel(history=1000, store=RedisStore(URL, "events"))""",
+         PRESENCE: 'presence = RedisPresence(redis.Redis.from_url(URL), "presence", '}
+
+# The command of each machine, how many there are, and the lines.
+KINDS = {
+    "gunicorn": (GUNICORN, 1, ONE),
+    "waitress": (WAITRESS, 1, ONE),
+    "uvicorn": (UVICORN, 1, ONE),
+    "gunicorn, four workers": (GUNICORN + ["-w", "4"], 1, SQLITE),
+    "gunicorn, four workers, preloaded": (GUNICORN + ["-w", "4", "--preload"], 1, SQLITE),
+    "uvicorn, four workers": (UVICORN + ["--workers", "4"], 1, SQLITE),
+    "gunicorn, two machines": (GUNICORN + ["-w", "2"], 2, REDIS),
+    "uvicorn, two machines": (UVICORN + ["--workers", "2"], 2, REDIS),
 }
 
 
 class Device(requests.Session):
-    """A browser of somebody who is logged in."""
+    """A browser of somebody who is logged in. Each request goes to the next machine."""
 
-    def __init__(self, url, name):
+    def __init__(self, machines, name):
         super().__init__()
-        self.url, self.name = url, name
-        response = self.post_json("/login", name=name, password="password of " + name)
-        assert response.status_code == 204
+        self.urls = itertools.cycle(machines)
+        self.act("/login", name=name, password="password of " + name)
 
     def post_json(self, path, **values):
-        return self.post(self.url + path, json=values, timeout=20)
+        return self.post(next(self.urls) + path, json=values, timeout=20)
 
     def act(self, path, **values):
         response = self.post_json(path, **values)
         assert response.status_code == 204, response.text
 
     def status(self):
-        with Client(self.url + "/events", cookies=self.cookies) as client:
+        with Client(next(self.urls) + "/events", cookies=self.cookies) as client:
             return client.response.status_code
 
     @contextlib.contextmanager
     def listening(self, last=None):
         headers = {"Last-Event-ID": last} if last else {}
-        with Client(self.url + "/events", timeout=60, cookies=self.cookies,
+        with Client(next(self.urls) + "/events", timeout=60, cookies=self.cookies,
                     headers=headers) as client:
             assert client.response.status_code == 200
             stream = Stream(client)
@@ -80,28 +105,48 @@ class Stream(object):
         return True
 
 
-def users(command, folder, **variables):
-    """A context that runs the application; its URL."""
-    port = free_port()
-    variables = environment(
-        ACCOUNTS=os.path.join(str(folder), "accounts.db"), SECRET_KEY="for tests", **variables)
-    subprocess.run(python("-c", USERS), check=True, timeout=60, cwd=EXAMPLES, env=variables)
-    command = python(*[part.format(port=port) for part in command])
-    return running(command, port, cwd=EXAMPLES, env=variables), "http://127.0.0.1:%d" % port
+class Machines(list):
+    """Their URLs; and their processes."""
+
+    def __init__(self):
+        super().__init__()
+        self.processes = []
 
 
-@pytest.fixture(scope="module", params=sorted(COMMANDS))
-def url(request, tmp_path_factory):
-    process, url = users(COMMANDS[request.param], tmp_path_factory.mktemp("users"))
-    with process:
-        yield url
+@pytest.fixture(scope="module", params=sorted(KINDS))
+def machines(request, tmp_path_factory):
+    """The machines on which the application runs. They have one database of users."""
+    command, count, lines = KINDS[request.param]
+    folder = tmp_path_factory.mktemp("users")
+    path = [str(folder), os.path.abspath(EXAMPLES), os.environ.get("PYTHONPATH", "")]
+    variables = environment(ACCOUNTS=str(folder / "accounts.db"), SECRET_KEY="for tests",
+                            PYTHONPATH=os.pathsep.join(path))
+    if lines is REDIS:
+        variables["REDIS_URL"] = request.getfixturevalue("store").url
+    subprocess.run(python("-c", USERS), check=True, timeout=60, env=variables)
+    for name in "users_flask.py", "users_fastapi.py":
+        text = read("examples", name)
+        for before, after in lines.items():
+            assert text.count(before) == 1
+            text = text.replace(before, after)
+        (folder / name).write_text(text)
+    machines = Machines()
+    with contextlib.ExitStack() as stack:
+        for number in range(count):
+            port, own = free_port(), folder / str(number)
+            own.mkdir()
+            machines.processes.append(stack.enter_context(running(
+                python(*[part.format(port=port) for part in command]), port,
+                cwd=str(own), env=variables)))
+            machines.append("http://127.0.0.1:%d" % port)
+        yield machines
 
 
 SAID = ("note", "post", "announcement", "typing")
 
 
-def test_who_hears_what(url):
-    ann, bob, cleo = [Device(url, name) for name in ("ann", "bob", "cleo")]
+def test_who_hears_what(machines):
+    ann, bob, cleo = [Device(machines, name) for name in ("ann", "bob", "cleo")]
     with ann.listening() as at_ann, bob.listening() as at_bob, cleo.listening() as at_cleo:
         bob.act("/users/%d/notes" % ANN, text="for ann")
         bob.act("/rooms/1/typing")
@@ -123,49 +168,49 @@ def test_who_hears_what(url):
         assert again.next(*SAID) == ("post", {"room": 1, "from": "bob", "text": "missed"})
 
 
-def test_what_is_refused(url):
-    bob = Device(url, "bob")
+def test_what_is_refused(machines):
+    bob = Device(machines, "bob")
     for path, status in [
             ("/rooms/2/posts", 403), ("/rooms/2/typing", 403), ("/rooms/2/leave", 403),
             ("/rooms/99/posts", 403), ("/announcements", 403), ("/users/99/notes", 404),
             ("/rooms/2/members/%d" % BOB, 403), ("/rooms/1/members/99", 404)]:
         assert bob.post_json(path, text="x").status_code == status, path
-    assert bob.get(url + "/rooms/2", timeout=20).status_code == 403
+    assert bob.get(machines[0] + "/rooms/2", timeout=20).status_code == 403
     assert bob.post_json("/users/%d/notes" % ANN).status_code in (400, 422)
     assert bob.post_json("/users/%d/notes" % ANN, text=["x"]).status_code in (400, 422)
     # A topic is not taken from the URL.
     with bob.listening() as stream:
-        assert requests.get(url + "/events?topics=room:2", cookies=bob.cookies, stream=True,
+        assert requests.get(machines[0] + "/events?topics=room:2", cookies=bob.cookies, stream=True,
                             timeout=20).status_code == 200
-        ann = Device(url, "ann")
+        ann = Device(machines, "ann")
         ann.act("/rooms/2/posts", text="secret")
         ann.act("/announcements", text="open")
         assert stream.next(*SAID) == ("announcement", "open")
     for name, password in ("ann", "password of bob"), ("nobody", ""), ("ann", ""):
-        response = requests.post(url + "/login", json=dict(name=name, password=password),
+        response = requests.post(machines[0] + "/login", json=dict(name=name, password=password),
                                  timeout=20)
         assert response.status_code == 403
     for path in "/logout", "/rooms/1/posts", "/announcements", "/users/%d/notes" % ANN:
-        assert requests.post(url + path, json={"text": "x"}, timeout=20).status_code == 401
-    assert requests.get(url + "/events", timeout=20).status_code == 401
+        assert requests.post(machines[0] + path, json={"text": "x"}, timeout=20).status_code == 401
+    assert requests.get(machines[0] + "/events", timeout=20).status_code == 401
 
 
-def test_one_device_logs_out(url):
-    phone, desk = Device(url, "ann"), Device(url, "ann")
+def test_one_device_logs_out(machines):
+    phone, desk = Device(machines, "ann"), Device(machines, "ann")
     stolen = phone.cookies.copy()
     with phone.listening() as at_phone, phone.listening() as tab, desk.listening() as at_desk:
         phone.act("/logout")
         assert at_phone.ends() and tab.ends()
         assert phone.status() == 401
-        assert requests.get(url + "/events", cookies=stolen, timeout=20).status_code == 401
+        assert requests.get(machines[0] + "/events", cookies=stolen, timeout=20).status_code == 401
         desk.act("/announcements", text="still here")
         assert at_desk.next(*SAID) == ("announcement", "still here")
     assert desk.status() == 200
 
 
-def test_all_devices_log_out(url):
+def test_all_devices_log_out(machines):
     """With cookies that the devices keep."""
-    phone, desk, bob = Device(url, "ann"), Device(url, "ann"), Device(url, "bob")
+    phone, desk, bob = Device(machines, "ann"), Device(machines, "ann"), Device(machines, "bob")
     stolen = phone.cookies.copy()
     with phone.listening() as at_phone, desk.listening() as at_desk, bob.listening() as at_bob:
         desk.act("/logout/everywhere")
@@ -177,12 +222,12 @@ def test_all_devices_log_out(url):
     phone.cookies = stolen
     assert (phone.status(), desk.status()) == (401, 401)
     assert phone.post_json("/rooms/1/posts", text="x").status_code == 401
-    assert Device(url, "ann").status() == 200
+    assert Device(machines, "ann").status() == 200
 
 
-def test_rooms_change(url):
+def test_rooms_change(machines):
     """The stream ends, and the one after it hears what its user may hear now."""
-    ann, cleo = Device(url, "ann"), Device(url, "cleo")
+    ann, cleo = Device(machines, "ann"), Device(machines, "cleo")
     with cleo.listening() as stream:
         ann.act("/announcements", text="before")
         stream.next("announcement")
@@ -199,25 +244,65 @@ def test_rooms_change(url):
         assert stream.next(*SAID) == ("announcement", "after")
 
 
-def test_who_is_here(url):
-    def here():
-        state = ann.get(url + "/rooms/1", timeout=20).json()
-        assert state["newest"]
-        return {member["name"]: member["here"] for member in state["members"]}
+def heard_of_bob(stream):
+    """Whether he is here, as the stream is told next."""
+    while True:
+        _, value = stream.next("here")
+        if value["name"] == "bob":
+            return value["here"]
 
-    def told():
-        while True:
-            _, value = at_ann.next("here")
-            if value["name"] == "bob":
-                return value["here"]
 
-    ann, bob = Device(url, "ann"), Device(url, "bob")
-    wait_for(lambda: not here()["bob"], 60)     # since the tests before
+def members(device):
+    state = device.get(next(device.urls) + "/rooms/1", timeout=20).json()
+    assert state["newest"]
+    return {member["name"]: member["here"] for member in state["members"]}
+
+
+def test_who_is_here(machines):
+    ann, bob = Device(machines, "ann"), Device(machines, "bob")
+    wait_for(lambda: not members(ann)["bob"], 60)       # since the tests before
     with ann.listening() as at_ann:
         with bob.listening():
-            assert told() is True
-            assert here() == {"ann": True, "bob": True}
-        with bob.listening():       # a reconnect
+            while not heard_of_bob(at_ann):             # that he left, before
+                pass
+            assert members(ann) == {"ann": True, "bob": True}
+        with bob.listening(), bob.listening():      # a reconnect, to any worker
+            ann.act("/rooms/1/posts", text="x")
+        assert heard_of_bob(at_ann) is False
+        assert members(ann) == {"ann": True, "bob": False}
+
+
+def worker_of(stream, machines):
+    """The process that has the other end of this connection."""
+    port = stream.client.response.raw.connection.sock.getsockname()[1]
+    for process in machines.processes:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            if any(end.raddr and end.raddr.port == port for end in child.net_connections()):
+                return child
+    raise AssertionError("nobody has it")
+
+
+@pytest.mark.parametrize("machines", [kind for kind in sorted(KINDS) if "," in kind],
+                         indirect=True)
+def test_a_worker_is_killed(machines):
+    ann, bob = Device(machines, "ann"), Device(machines, "bob")
+    wait_for(lambda: not members(ann)["bob"], 60)
+    with contextlib.ExitStack() as stack:
+        worker = worker_of(stack.enter_context(bob.listening()), machines)
+        wait_for(lambda: members(ann)["bob"])
+        stream = stack.enter_context(ann.listening())
+        while worker_of(stream, machines) == worker:
+            stream = stack.enter_context(ann.listening())
+        worker.kill()
+        killed = time.monotonic()
+        while heard_of_bob(stream):
             pass
-        assert told() is False
-        assert here() == {"ann": True, "bob": False}
+        assert time.monotonic() - killed < 10
+        assert members(ann)["bob"] is False
+        # Once, though each worker looks.
+        wait_for(lambda: time.monotonic() - killed > 12, 20)
+        ann.act("/announcements", text="end")
+        kind, value = stream.next("here", "announcement")
+        while kind != "announcement":
+            assert value["name"] != "bob"
+            kind, value = stream.next("here", "announcement")
