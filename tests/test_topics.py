@@ -159,7 +159,8 @@ def test_nothing_reaches_who_does_not_listen(ours, theirs, swapped):
     for add in [add for add, _ in ADDS] + [
             lambda to: to.add_message(None, "x", keep=False),
             lambda to: to.add_json(None, "x", keep=False),
-            lambda to: to.add_event_tick("x", keep=False)]:
+            lambda to: to.add_event_tick("x", keep=False),
+            lambda to: to.add_comment("x", keep=False)]:
         add(channel.to(ours))
         assert live.data_to_send() == b""
         assert received(channel, start, [theirs]) == []     # by replay
@@ -399,6 +400,7 @@ UNKEPT = [
     (lambda to: to.add_message(None, b"x", "utf-8", None, False), b"data: x\n\n"),
     (lambda to: to.add_json("e", {1}, None, sorted, False), b"event: e\ndata: [1]\n\n"),
     (lambda to: to.add_event_tick("x", keep=False), b"event: tick\ndata: x\n\n"),
+    (lambda to: to.add_comment("x", keep=False), b": x\n"),
 ]
 TARGETS = [lambda channel: channel, lambda channel: channel.to("a"),
            lambda channel: channel.to("b", "a")]
@@ -476,7 +478,8 @@ def test_keep_is_a_bool(keep, target):
     channel = silent(history=3)
     for add in [lambda to: to.add_message(None, "x", keep=keep),
                 lambda to: to.add_json(None, "x", keep=keep),
-                lambda to: to.add_event_tick("x", keep=keep)]:
+                lambda to: to.add_event_tick("x", keep=keep),
+                lambda to: to.add_comment("x", keep=keep)]:
         with pytest.raises(TypeError) as info:
             add(target(channel))
         assert "keep" in str(info.value)
@@ -833,7 +836,7 @@ class Index(dict):
 def index():
     """A channel whose one stream listens to the topic "a", that stream, and its index."""
     channel = silent()
-    index = log(channel).listeners = Index(log(channel).listeners)
+    index = log(channel).listeners = Index()
     return channel, channel.open(None, "a"), index
 
 
