@@ -3,12 +3,14 @@
 import asyncio
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import BaseModel
-from sse import HEADERS, Sse
+from sse import HEADERS, Channel
 
 app = FastAPI()
+# No reconnection time: fetch() does not reconnect, and some clients mishandle that block.
+answers = Channel(default_retry=None)
 
 
 class Question(BaseModel):
@@ -23,9 +25,8 @@ async def write(sse, question):
 
 
 @app.post("/answer")
-async def answer(question: Question):
-    # No reconnection time: fetch() does not reconnect, and some clients mishandle that block.
-    stream = Sse(default_retry=None).astream(producer=lambda sse: write(sse, question))
+async def answer(request: Request, question: Question):
+    stream = answers.open(request).astream(producer=lambda sse: write(sse, question))
     return StreamingResponse(stream, headers=dict(HEADERS))
 
 

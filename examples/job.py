@@ -5,7 +5,7 @@ import uuid
 
 from sse import Channel
 
-channel = Channel()     # no history: a page that reconnects wants the newest state, not each one
+channel = Channel()     # no history: who reconnects wants the newest state, and not each one
 jobs = {}               # the newest state of each job, in place of a database
 ROWS = 400
 

@@ -26,6 +26,7 @@ def write(sse):
         connections.close_all()     # those of this thread, which no request closes
     for text in texts:
         sse.add_json("note", text)
+        sse.drain()         # a slow client holds no connection, and no memory
     sse.add_event_done("")
 
 

@@ -28,9 +28,11 @@ def write(sse):     # not async: it runs in a thread of its own
         texts = session.scalars(select(Note.text)).all()
     for text in texts:
         sse.add_json("note", text)
+        sse.drain()         # a slow client holds no connection, and no memory
     sse.add_event_done("")
 
 
 @app.get("/notes")
 async def notes(request: Request):
-    return StreamingResponse(answers.open(request).astream(producer=write), headers=dict(HEADERS))
+    stream = answers.open(request).astream(producer=write)
+    return StreamingResponse(stream, headers=dict(HEADERS))

@@ -22,6 +22,7 @@ def write(sse):
         texts = db.session.scalars(db.select(Note.text)).all()
     for text in texts:
         sse.add_json("note", text)
+        sse.drain()         # a slow client holds no connection, and no memory
     sse.add_event_done("")
 
 

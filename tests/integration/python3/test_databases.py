@@ -87,7 +87,10 @@ async def function(request: Request, session=Depends(session, scope="function"))
 """
 
 DJANGO = COLLECT + """
+import asyncio
 import psutil
+from asgiref.sync import sync_to_async
+from django.core.asgi import get_asgi_application
 from django_app import *
 from django.http import HttpResponse
 
@@ -128,7 +131,22 @@ def released(request):
     return response
 
 
-urlpatterns += [path(view.__name__, view) for view in (count, no_close, held, released)]
+async def plain(request):
+    return StreamingHttpResponse(answers.open(request).astream(producer=write),
+                                 headers=dict(HEADERS))
+
+
+async def task(request):
+    async def produce(sse):
+        sse.add_json("note", await sync_to_async(query)())
+        await asyncio.sleep(0)
+    return StreamingHttpResponse(answers.open(request).astream(producer=produce),
+                                 headers=dict(HEADERS))
+
+
+urlpatterns += [path(view.__name__, view)
+                for view in (count, no_close, held, released, plain, task)]
+asgi = get_asgi_application()
 """
 
 
@@ -167,6 +185,15 @@ def test_an_answer_gives_its_connection_back(tmp_path, text, server, bare):
         for number in range(1, 4) if bare else ():
             assert 'data: "hello"\n' in requests.get(url + bare, timeout=10).text
             assert count(url) == number
+
+
+def test_producers_of_django_under_asgi(tmp_path):
+    with serving(tmp_path, DJANGO, *UVICORN[:-1], "served:asgi") as url:
+        for path in ("plain", "task") * 2:
+            with Client(url + path) as client:
+                client.read_until(b'data: "hello"\n\n')
+            assert 'data: "hello"\n' in requests.get(url + path, timeout=10).text
+            wait_for(lambda: count(url) == 0)
 
 
 def test_a_view_of_django_keeps_its_connection_while_its_stream_is_open(tmp_path):
