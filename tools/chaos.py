@@ -22,7 +22,7 @@ import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-for folder in ("examples", "tests", os.path.join("tests", "integration"), ""):
+for folder in ("examples", "tests", os.path.join("tests", "integration")):
     sys.path.insert(0, os.path.join(ROOT, folder))
 
 from control import server                  # noqa: E402

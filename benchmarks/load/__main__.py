@@ -1,23 +1,23 @@
-"""A load test of examples/redis_feed.py, by real sockets: does every client get every event?
+"""A load test of channels behind one log, by real sockets: does every client get every event?
 
-    pip install sse redis "gunicorn[gevent]" uvicorn psutil requests     (and redis-server)
+    pip install . redis "gunicorn[gevent]" uvicorn psutil requests       (and redis-server)
     python benchmarks/load --clients 1000 --rate 20 --seconds 30 --drop 10
+    python benchmarks/load --store redis --kill-worker --kill-redis --move
+    python benchmarks/load --users 10000 --clients 2000 --rate 200
     python benchmarks/load --kind uvicorn --workers 2
-    python benchmarks/load --kill-worker --kill-redis --move
-    python benchmarks/load --peer --plot latency.png (and flask-sse, matplotlib)
-    python benchmarks/load --url http://127.0.0.1:8000
+    python benchmarks/load --peer --plot latency.png    (and flask-sse, matplotlib)
 
-Starts redis-server and the servers on free ports of loopback, or loads the feed at --url. All
-clients watch one channel. Some are dropped on the way, and reconnect with Last-Event-ID as
-browsers do; so do those of a killed worker. Each checks that it gets every event, once and in
-order. Latency is from before the request that publishes to the arrival at a client, of the
-events that were published while it was connected. Linux, Python 3.8 or later.
+Starts servers with `feed.py` on free ports of loopback, on an SQLite file or on a Redis. All
+clients get every event; with --users each listens to a topic of its own, and an event is for one
+user drawn at random. Some clients are dropped on the way, and reconnect with Last-Event-ID as
+browsers do; so do those of a killed worker. Each checks that it gets its events, once and in
+order. Latency is from before the request that publishes to the arrival at a client, of the events
+that were published while it was connected. Linux, Python 3.9 or later.
 """
 
 import argparse
 import asyncio
 import contextlib
-import os
 import resource
 import sys
 
@@ -38,9 +38,12 @@ def main():
     for name, default, most, about in (
             ("clients", 100, 20000, "how many"), ("rate", 20, 1000, "events a second"),
             ("seconds", 10, 600, "how long"), ("workers", 4, 64, "of the server"),
+            ("users", 0, 1000000, "with a topic each; 0: events are for all"),
             ("drop", 10, 100, "per cent of the clients, once each")):
-        parser.add_argument("--" + name, type=within(name != "drop", most), default=default,
+        parser.add_argument("--" + name, type=within(name not in ("drop", "users"), most),
+                            default=default,
                             metavar="N", help="%s, up to %d; %d" % (about, most, default))
+    parser.add_argument("--store", default="sqlite", choices=["sqlite", "redis"])
     parser.add_argument("--kind", default="gevent", choices=["gevent", "gthread", "uvicorn"],
                         help="of server; uvicorn is for this feed, the others have gevent")
     parser.add_argument("--kill-worker", action="store_true")
@@ -48,37 +51,34 @@ def main():
     parser.add_argument("--move", action="store_true", help="each worker is a server of its own, "
                         "and a client that reconnects goes to the next")
     parser.add_argument("--peer", action="store_true", help="then the same with flask-sse")
-    parser.add_argument("--before", metavar="DIR", help="first the same with another checkout's")
-    parser.add_argument("--url", help="of a feed that runs already")
     parser.add_argument("--plot", metavar="FILE")
     options = parser.parse_args()
-    if options.url and (options.peer or options.before or options.kill_worker
-                        or options.kill_redis or options.move):
-        parser.error("--url goes without --peer, --before, --kill and --move")
+    if options.kill_redis and options.store != "redis":
+        parser.error("--kill-redis needs --store redis")
+    if options.users and (options.peer or options.users < options.clients):
+        parser.error("--users goes without --peer, and is at least --clients")
     # Children inherit it.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
-    feeds = {"feed": FEED}
-    if options.before:
-        before = os.path.join(os.path.abspath(options.before), "examples")
-        feeds = {"before": (before,) + FEED[1:], "feed": FEED}
+    feeds = {"sse": FEED}
     if options.peer:
         feeds["flask-sse"] = PEER
     tests, bad = {}, 0
     for name, feed in feeds.items():
         with contextlib.ExitStack() as stack:
             servers = Servers(options, feed, stack)
-            test = tests[name] = Test(options, feed[2], servers)
+            test = tests[name] = Test(options, servers)
             rows = asyncio.run(test.run())
-        print("%s: %d clients, %d events a second for %d seconds" % (
-            name, options.clients, options.rate, options.seconds))
+        print("%s%s: %d clients, %d events a second for %d seconds" % (
+            name, " on " + options.store if feed == FEED else "",
+            options.clients, options.rate, options.seconds))
         for row in rows:
             print("  %-24s%s" % row)
         sys.stdout.flush()
-        if feed is FEED:
+        if feed == FEED:
             bad = any(value != "0" for name, value in rows if name in (
-                "lost", "doubled", "told of a gap", "out of order, other id"))
+                "lost", "doubled", "told of a gap", "out of order, other id", "foreign"))
     if options.plot:
         from plot import plot
         plot(options.plot, tests)

@@ -17,7 +17,9 @@ class Client(asyncio.Protocol):
         self.counts = array("B", bytes(test.most))
         self.highest = -1
         self.last_event_id = b""
-        self.reconnected = self.disordered = self.resets = 0
+        self.user = number
+        self.path = b"/events" + (b"?topic=user:%d" % number if test.options.users else b"")
+        self.reconnected = self.disordered = self.resets = self.foreign = 0
         self.transport = None
 
     async def connect(self):
@@ -37,7 +39,7 @@ class Client(asyncio.Protocol):
         self.buffer = b""
         last = b"Last-Event-ID: %s\r\n" % self.last_event_id if self.last_event_id else b""
         # HTTP/1.0: then the body comes without chunks.
-        transport.write(b"GET %s HTTP/1.0\r\nHost: load\r\n%s\r\n" % (self.test.path, last))
+        transport.write(b"GET %s HTTP/1.0\r\nHost: load\r\n%s\r\n" % (self.path, last))
 
     def data_received(self, received):
         now = time.perf_counter()
@@ -66,10 +68,12 @@ class Client(asyncio.Protocol):
             self.last_event_id = event_id
         if not data:
             return
-        number, sent = data.split()
+        number, sent, user = data.split()
         number, sent = int(number), float(sent)
-        self.disordered += number <= self.highest
-        self.highest = max(self.highest, number)
+        self.foreign += int(user) not in (-1, self.user)
+        place = int(event_id.rpartition(b"-")[2])
+        self.disordered += place <= self.highest
+        self.highest = max(self.highest, place)
         self.counts[number] = min(self.counts[number] + 1, 255)
         # An event keeps its id, whoever gets it and when.
         if self.test.ids.setdefault(number, event_id) != event_id:

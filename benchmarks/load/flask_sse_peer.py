@@ -1,4 +1,4 @@
-"""flask-sse with the two places that the load test needs: GET /events and POST /publish/load."""
+"""flask-sse with the two places that the load test needs: GET /events and POST /publish."""
 
 import os
 
@@ -6,12 +6,12 @@ import flask
 from flask_sse import sse
 
 application = app = flask.Flask(__name__)
-app.config["REDIS_URL"] = os.environ["REDIS_URL"]
+app.config["REDIS_URL"] = os.environ["STORE"]
 app.register_blueprint(sse, url_prefix="/events")
 
 
-@app.route("/publish/load", methods=["POST"])
+@app.route("/publish", methods=["POST"])
 def publish():
     event_id = sse.redis.incr("flask-sse:id")
-    sse.publish(flask.request.form["data"], id=event_id, channel="load")
-    return str(event_id), 202
+    sse.publish(flask.request.get_data(as_text=True), id=event_id)
+    return "", 202

@@ -1,4 +1,4 @@
-"""redis-server and gunicorn or uvicorn as processes of the load test."""
+"""redis-server, or an SQLite file, and gunicorn or uvicorn as processes of the load test."""
 
 import contextlib
 import os
@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import urllib.parse
 
 import psutil
 
@@ -17,9 +16,8 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
 from loopback import accepts, free_port, wait_for  # noqa: E402
 
-# Folder, module, and the path of the stream.
-FEED = os.path.join(ROOT, "examples"), "redis_feed", "/events/load"
-PEER = HERE, "flask_sse_peer", "/events?channel=load"
+# Modules of this folder.
+FEED, PEER = "feed", "flask_sse_peer"
 
 # A worker takes its application in after it has begun to listen.
 SETTINGS = """
@@ -29,45 +27,44 @@ def post_worker_init(worker):
 
 
 class Servers:
-    """redis-server and the feed's servers, measured and killed; or none, but one that runs."""
+    """redis-server and the feed's servers, measured and killed."""
 
     def __init__(self, options, feed, stack):
         self.marks = {}
         self.options = options
         self.redis = None
         self.servers = []
-        self.ports = [urllib.parse.urlsplit(options.url or "").port]
-        if options.url:
-            return
         self.folder = stack.enter_context(tempfile.TemporaryDirectory())
         self.log = stack.enter_context(open(os.path.join(self.folder, "log"), "w+b"))
         stack.callback(self.stop)
-        self.redis_port = free_port()
-        self.start_redis()
+        where = os.path.join(self.folder, "events.db")
+        if options.store == "redis" or feed == PEER:
+            self.redis_port = free_port()
+            where = "redis://127.0.0.1:%d/0" % self.redis_port
+            self.start_redis()
         servers = options.workers if options.move else 1
         self.ports = [free_port() for _ in range(servers)]
         settings = os.path.join(self.folder, "gunicorn.conf.py")
         with open(settings, "w") as file:
             file.write(SETTINGS)
-        folder, module, _ = feed
         for port in self.ports:
             self.servers.append(subprocess.Popen(
-                self.command(settings, port, options.workers // servers, folder, module),
+                self.command(settings, port, options.workers // servers, feed),
                 stdout=self.log, stderr=self.log, env=dict(
-                    os.environ, REDIS_URL="redis://127.0.0.1:%d/0" % self.redis_port,
-                    PYTHONPATH=os.path.dirname(folder))))
+                    os.environ, STORE=where,
+                    PYTHONPATH=os.pathsep.join([ROOT, os.path.join(ROOT, "examples")]))))
         wait_for(self.ready, 60)
 
-    def command(self, settings, port, workers, folder, module):
+    def command(self, settings, port, workers, module):
         options = self.options
-        if options.kind == "uvicorn" and folder == FEED[0]:
+        if options.kind == "uvicorn" and module == FEED:
             return [sys.executable, "-m", "uvicorn", "--port", str(port), "--workers", str(workers),
-                    "--backlog", "2048", "--no-access-log", "--app-dir", folder, module + ":asgi"]
+                    "--backlog", "2048", "--no-access-log", "--app-dir", HERE, module + ":asgi"]
         return [sys.executable, "-m", "gunicorn", "-c", settings, "-b", "127.0.0.1:%d" % port,
                 "-k", options.kind.replace("uvicorn", "gevent"), "-w", str(workers),
                 "--threads", str(options.clients),
                 "--worker-connections", str(options.clients + 100), "--backlog", "2048",
-                "--graceful-timeout", "1", "--no-control-socket", "--chdir", folder,
+                "--graceful-timeout", "1", "--no-control-socket", "--chdir", HERE,
                 module + ":application"]
 
     def ready(self):
@@ -108,18 +105,20 @@ class Servers:
     def mark(self, name):
         """Note what each process uses now."""
         processes = {"this program": psutil.Process()}
-        if self.servers:
+        if self.redis:
             processes["redis-server"] = psutil.Process(self.redis.pid)
-            for worker in self.workers():
-                processes["worker %d" % worker.pid] = worker
+        for worker in self.workers():
+            processes["worker %d" % worker.pid] = worker
         self.marks[name] = {}
         for key, process in processes.items():
             with contextlib.suppress(psutil.Error):
                 times = process.cpu_times()
                 here = [each for each in process.net_connections("tcp")
-                        if each.status == "ESTABLISHED" and each.laddr.port in self.ports]
+                        if each.status == "ESTABLISHED"]
+                streams = [each for each in here if each.laddr.port in self.ports]
                 self.marks[name][key] = (process.memory_full_info().pss,
-                                         times.user + times.system, len(here))
+                                         times.user + times.system, len(streams),
+                                         len(here) - len(streams))
 
     def rows(self, took):
         """CPU and, where connections are held, memory for each of them; of each process."""
@@ -134,7 +133,8 @@ class Servers:
                 workers += 1
                 connections = loaded[key][2]
                 growth = (max(loaded[key][0], done[key][0]) - idle[key][0]) / 1024
-                cpu += ", %d streams, %.0f KiB each" % (connections, growth / max(1, connections))
+                cpu += ", %d streams, %.0f KiB each, %d other connections" % (
+                    connections, growth / max(1, connections), done[key][3])
                 key = "worker %d" % workers
             rows.append((key, cpu))
         return rows

@@ -288,33 +288,3 @@ def test_one_user(monkeypatch):
         assert client.get("/events").status_code == 401
     assert b'event: note\ndata: "hello"\n' in bodies["Ann"]
     assert b"hello" not in bodies["Bob"]
-
-
-REDIS = {"redis_flask": ["-m", "gunicorn", "-w", "4", "--threads=100", "--graceful-timeout=1",
-                         "--no-control-socket", "--bind=127.0.0.1:{port}", "redis_flask:app"],
-         "redis_fastapi": ["-m", "uvicorn", "--workers", "2", "--timeout-graceful-shutdown=1",
-                           "--port={port}", "redis_fastapi:app"]}
-
-
-@pytest.mark.parametrize("name", sorted(REDIS))
-def test_several_workers(name, store):
-    store.client.flushall()
-    port = free_port()
-    url = "http://127.0.0.1:%d" % port
-    command = python(*[part.format(port=port) for part in REDIS[name]])
-    with running(command, port, cwd=EXAMPLES, env=environment(REDIS_URL=store.url)), \
-            contextlib.ExitStack() as stack:
-        clients = []
-        while store.readers() < 2 or len(clients) < 8:
-            clients.append(stack.enter_context(Client(url + "/events")))
-            clients[-1].read_until(b"\n\n")
-            assert len(clients) < 200
-        receives(url)
-        for client in clients:
-            assert client.read_until(b"\n\n").startswith(b'event: news\ndata: "hello"\n')
-        subprocess.run(python("redis_task.py", "from a task"), check=True, timeout=60,
-                       cwd=EXAMPLES, env=environment(REDIS_URL=store.url))
-        for client in clients:
-            assert b'data: "from a task"\n' in client.read_until(b"\n\n")
-        with store.away():
-            assert requests.post(url + "/add", data="lost", timeout=20).status_code == 503

@@ -1,21 +1,21 @@
-"""FastAPI, two workers: uvicorn --workers 2 --timeout-graceful-shutdown=5 redis_fastapi:app"""
+"""FastAPI, two workers: uvicorn --workers 2 --timeout-graceful-shutdown=5 workers_fastapi:app"""
 
 import asyncio
 import os
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import StreamingResponse
-from redis_channel import NotConfirmed, RedisChannel
-from sse import HEADERS
+from redis_store import NotConfirmed, RedisStore
+from sse import HEADERS, Channel
 
 app = FastAPI()
 url = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
-channel = RedisChannel(url, "news", history=1000)
+channel = Channel(history=1000, store=RedisStore(url, "news"))
 
 
 @app.get("/events")
 async def events(request: Request):
-    sse = await asyncio.to_thread(channel.open, request)    # it may wait for Redis
+    sse = await asyncio.to_thread(channel.open, request)    # it may wait for the store
     return StreamingResponse(sse.astream(), headers=dict(HEADERS))
 
 
@@ -25,4 +25,4 @@ async def add(request: Request):
     try:
         await asyncio.to_thread(channel.add_json, "news", text)
     except NotConfirmed:
-        raise HTTPException(503, "Redis is unreachable: the event may not have been published")
+        raise HTTPException(503, "the event may not have been published")
