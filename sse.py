@@ -1716,7 +1716,7 @@ class _Shared(object):
         log = self.logs.get(os.getpid())
         if log is None:
             log = _Following(*self.settings)
-            log.closed = log.ended = any(old.closed for old in self.logs.values())
+            log.closed = log.ended = any([old.closed for old in list(self.logs.values())])
             log = self.logs.setdefault(os.getpid(), log)
         return getattr(log, name)
 

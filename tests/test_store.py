@@ -301,3 +301,20 @@ def test_when_no_thread_can_be_started_a_stream_is_closed(monkeypatch):
         patch.setattr(module, "_start_thread", start)
         assert channel.open().closed
     assert not channel.open().closed
+
+
+def test_two_threads_that_are_the_first_to_use_a_channel_after_a_fork():
+    channel = silent(store=Memory())
+    other = []
+
+    class Parents(object):
+        @property
+        def closed(self):
+            if not other:
+                other.append(1)
+                channel.streams     # just then another thread uses it
+            return False
+
+    channel._Channel__sse_log.logs[0] = Parents()
+    assert not channel.closed
+    assert not channel.open().closed
