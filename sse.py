@@ -1683,6 +1683,10 @@ class _Following(_Log):
         else:
             sse.close()     # its client asks again
 
+    def join(self, sse, last_id, topics):
+        super(_Following, self).join(sse, last_id, topics)
+        sse._log = self     # others go on adding when nobody here holds the channel
+
     def newest(self):
         return _encode("id: %s-%d\n\n" % self.store.newest())
 

@@ -2,9 +2,12 @@
 
 from __future__ import unicode_literals
 
+import gc
 import logging
+import os
 import threading
 import time
+import weakref
 
 import pytest
 from six.moves import _thread
@@ -318,3 +321,17 @@ def test_two_threads_that_are_the_first_to_use_a_channel_after_a_fork():
     channel._Channel__sse_log.logs[0] = Parents()
     assert not channel.closed
     assert not channel.open().closed
+
+
+def test_a_stream_whose_channel_was_let_go_of_gets_what_other_processes_add():
+    channel, sse, store = following()
+    log = weakref.ref(channel._Channel__sse_log.logs[os.getpid()])
+    del channel
+    gc.collect()
+    store.add(b"data: x\n\n", None, True)
+    wait_for(sse, b"data: x")
+    del sse
+    deadline = time.time() + 10
+    while log():        # the thread holds it between two reads
+        gc.collect()
+        assert time.time() < deadline
