@@ -1604,6 +1604,8 @@ class _Following(_Log):
             sse, topics = ref(), self.streams.get(ref)
             if sse is not None and topics is not None:
                 try:
+                    if self.max_pending and sum(map(len, sse._pending())) > self.max_pending:
+                        raise BufferError       # it has not read the replay before this one
                     sse._buffer.extend(self.missed(None, topics))   # in full, as in a replay
                     sse._woken()
                 except Exception:

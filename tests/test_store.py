@@ -335,3 +335,17 @@ def test_a_stream_whose_channel_was_let_go_of_gets_what_other_processes_add():
     while log():        # the thread holds it between two reads
         gc.collect()
         assert time.time() < deadline
+
+
+def test_a_log_that_begins_anew_again_and_again_does_not_fill_the_memory():
+    channel, slow, store = following(history=5, max_pending=1000)
+    fast = channel.open()
+    for number in range(5):
+        channel.add_message(None, "%d" % number * 30)
+    for number in range(9):
+        wait_for(fast, b"4" * 30)
+        fast.flush()
+        store.other = [lambda place, base, entries: (("log", 5), 0, store.rows[:5])]
+        channel.add_message(None, "x", keep=False)
+    channel.close()
+    assert slow.closed and len(bytes(slow)) < 2000
