@@ -1610,6 +1610,8 @@ class _Following(_Log):
                 sse, topics = ref(), self.streams.get(ref)
                 if sse is not None and topics is not None:
                     try:
+                        if self.max_pending and sum(map(len, sse._pending())) > self.max_pending:
+                            raise BufferError       # it has not read the replay before this one
                         sse._buffer.extend(self.missed(None, topics))   # in full, as in a replay
                         sse._woken()
                     except Exception:
@@ -1687,6 +1689,10 @@ class _Following(_Log):
         else:
             sse.close()     # its client asks again
 
+    def join(self, sse, last_id, topics):
+        super(_Following, self).join(sse, last_id, topics)
+        sse._log = self     # others go on adding when nobody here holds the channel
+
     def newest_id_block(self):
         return _encode("id: %s-%d\n\n" % self.store.newest())
 
@@ -1720,7 +1726,7 @@ class _Shared(object):
         log = self.logs.get(os.getpid())
         if log is None:
             log = _Following(*self.settings)
-            log.closed = log.ended = any(old.closed for old in self.logs.values())
+            log.closed = log.ended = any([old.closed for old in list(self.logs.values())])
             log = self.logs.setdefault(os.getpid(), log)
         return getattr(log, name)
 

@@ -2,9 +2,12 @@
 
 from __future__ import unicode_literals
 
+import gc
 import logging
+import os
 import threading
 import time
+import weakref
 
 import pytest
 from six.moves import _thread
@@ -301,3 +304,48 @@ def test_when_no_thread_can_be_started_a_stream_is_closed(monkeypatch):
         patch.setattr(module, "_start_thread", start)
         assert channel.open().closed
     assert not channel.open().closed
+
+
+def test_two_threads_that_are_the_first_to_use_a_channel_after_a_fork():
+    channel = silent(store=Memory())
+    other = []
+
+    class Parents(object):
+        @property
+        def closed(self):
+            if not other:
+                other.append(1)
+                channel.streams     # just then another thread uses it
+            return False
+
+    channel._Channel__sse_log.logs[0] = Parents()
+    assert not channel.closed
+    assert not channel.open().closed
+
+
+def test_a_stream_whose_channel_was_let_go_of_gets_what_other_processes_add():
+    channel, sse, store = following()
+    log = weakref.ref(channel._Channel__sse_log.logs[os.getpid()])
+    del channel
+    gc.collect()
+    store.add(b"data: x\n\n", None, True)
+    wait_for(sse, b"data: x")
+    del sse
+    deadline = time.time() + 10
+    while log():        # the thread holds it between two reads
+        gc.collect()
+        assert time.time() < deadline
+
+
+def test_a_log_that_begins_anew_again_and_again_does_not_fill_the_memory():
+    channel, slow, store = following(history=5, max_pending=1000)
+    fast = channel.open()
+    for number in range(5):
+        channel.add_message(None, "%d" % number * 30)
+    for number in range(9):
+        wait_for(fast, b"4" * 30)
+        fast.flush()
+        store.other = [lambda place, base, entries: (("log", 5), 0, store.rows[:5])]
+        channel.add_message(None, "x", keep=False)
+    channel.close()
+    assert slow.closed and len(bytes(slow)) < 2000
