@@ -1,7 +1,7 @@
 """examples/job*.py: a job goes on without its page, and each page has its newest state at once."""
 
+import functools
 import json
-import threading
 import urllib.parse
 
 import pytest
@@ -112,28 +112,10 @@ def test_tqdm(monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
     import job_tqdm
     states = []
-    monkeypatch.setattr("job_tqdm.report", lambda job, **state: states.append(state))
-    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)
-    go_on = threading.Event()
-
-    def rows():
-        yield 1
-        go_on.wait(0.2)     # tqdm shows a row at most every tenth of a second
-        yield 2
-        yield 3
-
-    job_tqdm.run("name", Sized(rows()))
-    assert [state["n"] for state in states if state["n"] in (1, 2)]
+    monkeypatch.setattr(job_tqdm, "report", lambda job, **state: states.append(state))
+    # By default it shows a row at most every tenth of a second.
+    monkeypatch.setattr(job_tqdm, "tqdm", functools.partial(job_tqdm.tqdm, mininterval=0))
+    job_tqdm.run("name", ["a", "b", "c"])
+    assert [state["n"] for state in states if "end" not in state][:3] == [1, 2, 3]
     assert all(state["total"] == 3 and state["elapsed"] >= 0 for state in states)
     assert (states[-1]["n"], states[-1]["end"]) == (3, "done")
-
-
-class Sized:
-    def __init__(self, rows):
-        self.rows = rows
-
-    def __iter__(self):
-        return self.rows
-
-    def __len__(self):
-        return 3
