@@ -101,13 +101,17 @@ RECIPES = [Row(name, command, "", ENDED, ENDED) for name, command in [
     ("Tornado", ["tornado_app.py"]),
 ]]
 
+# Of this one docs/running.rst says so.
+CHEROOT = [Row("cheroot", ["-m", "cheroot", "flask_app:app", "--bind=127.0.0.1:{port}",
+                           "--threads=9"], "", WAITS, CUT)]
+
 # These stop as one of the above does.
 ALIKE = {"uvicorn --loop=asyncio", "uvicorn --workers=2", "fastapi dev", "litestar run",
          "hypercorn -w 0", "quart run"}
 UNREAD = [row for row in RECIPES if row.name not in ALIKE]
 
 CASES = [pytest.param(row, id="%s %s" % (kind, row.name))
-         for kind, rows in (("default", DEFAULTS), ("recipe", RECIPES)) for row in rows]
+         for kind, rows in (("default", DEFAULTS + CHEROOT), ("recipe", RECIPES)) for row in rows]
 
 # A server whose workers end without a signal to it: by so many requests, by SIGHUP, or since this
 # file was changed. What is taken out by default; and what becomes of the clients and of those who
