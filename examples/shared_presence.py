@@ -52,7 +52,10 @@ class SQLitePresence(Presence):
 
 
 class RedisPresence(Presence):
-    """Users are ints. By the clock of Redis, so that those of the machines may differ."""
+    """Users are ints. By the clock of Redis, so that those of the machines may differ.
+
+    If `changed` raises, it is not called again.
+    """
 
     def __init__(self, redis, key, *args, **options):
         super().__init__(*args, **options)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import accounts
 from fastapi import Body, Depends, FastAPI, HTTPException, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from shared_presence import SQLitePresence
 from sse import HEADERS, Channel
 from starlette.middleware.sessions import SessionMiddleware
@@ -36,13 +36,15 @@ def current_user(request: Request):
 async def events(request: Request, user=Depends(current_user)):
     token = request.session["token"]
     topics = await asyncio.to_thread(topics_of, token)
-    sse = await asyncio.to_thread(channel.open, request, topics or ())      # may wait for a store
+    if topics is None:
+        raise HTTPException(401)
+    sse = await asyncio.to_thread(channel.open, request, topics)    # it may wait for a store
     presence.arrived(user.id)
     return StreamingResponse(allowed(sse, token, topics), headers=dict(HEADERS))
 
 
 async def allowed(sse, token, topics):
-    """The stream, for as long as its session may hear these topics and no others."""
+    """The stream, for as long as its session may hear just these topics."""
     due = 0
     try:
         async for chunk in sse.astream(keepalive=5):
@@ -63,6 +65,11 @@ def look_again(user):
 
 
 # From here on plain functions: FastAPI runs them in threads, where a database may be waited for.
+
+@app.get("/")
+def page():
+    return FileResponse(os.path.join(os.path.dirname(__file__), "users.html"))
+
 
 @app.post("/login", status_code=204)
 def login(request: Request, name: Text, password: Text):

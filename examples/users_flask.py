@@ -4,7 +4,7 @@ import os
 import time
 
 import accounts
-from flask import Flask, Response, abort, request, session
+from flask import Flask, Response, abort, request, send_file, session
 from shared_presence import SQLitePresence
 from sse import HEADERS, Channel
 
@@ -21,21 +21,17 @@ def topics_of(token):
     return user and ["user:%d" % user.id] + ["room:%d" % r for r in accounts.rooms_of(user.id)]
 
 
-def current_user():
-    return accounts.user_of(session.get("token")) or abort(401)
-
-
 @app.get("/events")
 def events():
     user, token = current_user(), session["token"]
-    topics = topics_of(token)
-    sse = channel.open(request, topics or ())
+    topics = topics_of(token) or abort(401)
+    sse = channel.open(request, topics)
     presence.arrived(user.id)
     return Response(allowed(sse, token, topics), headers=HEADERS)
 
 
 def allowed(sse, token, topics):
-    """The stream, for as long as its session may hear these topics and no others."""
+    """The stream, for as long as its session may hear just these topics."""
     due = 0
     try:
         for chunk in sse.stream(keepalive=5):
@@ -53,6 +49,15 @@ def allowed(sse, token, topics):
 def look_again(user):
     """All streams of this user, in whatever process. First change the database."""
     channel.to("user:%d" % user).add_message("session", "", keep=False)
+
+
+def current_user():
+    return accounts.user_of(session.get("token")) or abort(401)
+
+
+@app.get("/")
+def page():
+    return send_file("users.html")
 
 
 def field(name):

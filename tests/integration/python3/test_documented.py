@@ -270,21 +270,3 @@ def test_teardown_of_flask():
     app.teardown_appcontext(done.append)
     with contextlib.closing(app.test_client().get("/")):
         assert done == [None] and len(channel.streams) == 1
-
-
-def test_one_user(monkeypatch):
-    monkeypatch.syspath_prepend(EXAMPLES)
-    import one_user
-    bodies = {}
-    assert one_user.app.test_client().get("/events").status_code == 401
-    for user in "Ann", "Bob":
-        client = one_user.app.test_client()
-        with client.session_transaction() as session:
-            session["user"] = user
-        response = client.get("/events")
-        one_user.notify("Ann", "hello")
-        assert client.post("/logout").status_code == 204
-        bodies[user] = response.data
-        assert client.get("/events").status_code == 401
-    assert b'event: note\ndata: "hello"\n' in bodies["Ann"]
-    assert b"hello" not in bodies["Bob"]

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 
@@ -130,6 +131,7 @@ def machines(request, tmp_path_factory):
             assert text.count(before) == 1
             text = text.replace(before, after)
         (folder / name).write_text(text)
+    shutil.copy(os.path.join(EXAMPLES, "users.html"), str(folder))
     machines = Machines()
     with contextlib.ExitStack() as stack:
         for number in range(count):
@@ -223,6 +225,41 @@ def test_all_devices_log_out(machines):
     assert (phone.status(), desk.status()) == (401, 401)
     assert phone.post_json("/rooms/1/posts", text="x").status_code == 401
     assert Device(machines, "ann").status() == 200
+
+
+@pytest.mark.parametrize("machines", ["gunicorn", "uvicorn"], indirect=True)
+def test_the_page(machines, browser):
+    def lines():
+        return browser.run("return [...document.querySelectorAll('li')]"
+                           ".map(each => each.textContent)")
+
+    def log_in():
+        browser.wait_for("!document.getElementById('login').hidden", 20)
+        browser.type("[name=name]", "ann")
+        browser.type("[name=password]", "password of ann")
+        browser.click("#login button")
+        browser.wait_for("!document.getElementById('app').hidden")
+
+    ann, bob = Device(machines, "ann"), Device(machines, "bob")
+    browser.open(machines[0])
+    log_in()
+    wait_for(lambda: bob.act("/rooms/1/typing")
+             or browser.text("p") == "bob is typing in room 1", 20)
+    bob.act("/rooms/1/posts", text="<b>hello</b>")
+    wait_for(lambda: "bob in room 1: <b>hello</b>" in lines())
+    browser.type("[name=text]", "to room 1")
+    browser.click("#send button")
+    wait_for(lambda: "ann in room 1: to room 1" in lines())
+    # Her other device logs all out. What she misses until she logs in again arrives, once.
+    ann.act("/logout/everywhere")
+    bob.act("/users/%d/notes" % ANN, text="missed")
+    assert "bob to you: missed" not in lines()
+    log_in()
+    wait_for(lambda: "bob to you: missed" in lines())
+    assert len(set(lines()) - {"bob is here", "bob has left"}) == len(
+        [line for line in lines() if line not in ("bob is here", "bob has left")])
+    browser.click("#logout")
+    browser.wait_for("!document.getElementById('login').hidden", 20)
 
 
 def test_rooms_change(machines):
