@@ -385,15 +385,14 @@ class _Bounded(collections.deque):
     """
 
     # Slots, and this name in place of super(), make it twice as fast.
-    __slots__ = ("_limit", "_room", "_added", "_free", "_lock")
+    __slots__ = ("_limit", "_room", "_added", "_lock")
     _append = collections.deque.append
 
     def __init__(self, limit):
         super(_Bounded, self).__init__()
         self._limit = limit
         self._room = limit              # bytes; more, where something was read since
-        self._added = 0                 # blocks, in all
-        self._free = 0                  # so many of the first do not count
+        self._added = 0                 # blocks since the last replay: these alone count
         self._lock = threading.Lock()   # of writers
 
     def append(self, block):
@@ -401,8 +400,7 @@ class _Bounded(collections.deque):
         with self._lock:
             if size > self._room:
                 blocks = _snapshot(self)
-                read = self._added - len(blocks)
-                pending = sum(map(len, blocks[max(0, self._free - read):]))
+                pending = sum(map(len, blocks[max(0, len(blocks) - self._added):]))
                 self._room = self._limit - pending
                 if size > self._room:
                     raise BufferError(_TOO_MANY % (pending + size, self._limit))
@@ -413,10 +411,8 @@ class _Bounded(collections.deque):
     def extend(self, blocks):
         """Append a replay, which does not count: a large one would end its stream at once."""
         with self._lock:
-            for block in blocks:
-                self._added += 1
-                self._append(block)
-            self._free = self._added
+            super(_Bounded, self).extend(blocks)
+            self._added = 0
             self._room = self._limit
 
 
@@ -734,16 +730,13 @@ class Sse(_Adding):
         The stream has cleared what the hook sets. `filler` is the chunk if nothing is pending.
         """
         closed = self._closed
+        chunk = b""
         # A pending id alone does not count: its message may follow.
         if filler or closed or self._buffer:
             chunk = self.data_to_send() if len(self._buffer) == 1 else self._take(_CHUNK)
             if self._waiting:
                 self._drained()
-            if chunk or filler:
-                return chunk or filler
-            if closed:
-                return None
-        return b""
+        return chunk or filler or (None if closed else b"")
 
     def stream(self, keepalive=15, producer=None):
         """The body of a response that stays open: an iterator of byte strings, for threads.
@@ -1471,9 +1464,9 @@ class _Log(object):
         """Let a stream begin with what its client missed."""
         self.run(self.join, sse, last_id, topics)
 
-    def newest_id_block(self):
+    def newest_id(self):
         self.run(self.renew)
-        return self.history[-1][2]
+        return self.history[-1][2][len(b"id: "):-len(b"\n\n")].decode("utf-8")
 
     def join(self, sse, last_id, topics):
         blocks = []
@@ -1524,8 +1517,7 @@ _now = getattr(time, "monotonic", time.time)
 
 def _warn(message, *args):
     try:
-        # One text: a handler that keeps an error keeps the frames in its traceback, and our log.
-        logging.getLogger("sse").warning("%s", message % args)
+        logging.getLogger("sse").warning(message, *args)
     except (Exception, SystemExit):
         pass    # a handler's fault: the thread goes on
 
@@ -1589,6 +1581,7 @@ class _Following(_Log):
                 raise       # whoever kills a greenlet waits until it ends
             if not self.away:
                 _warn("the store cannot be read: %r", error)
+            error.__traceback__ = None      # its frames hold this log, if somebody keeps it
         with self.changed:
             self.away = away
             self.changed.notify_all()
@@ -1693,8 +1686,8 @@ class _Following(_Log):
         super(_Following, self).join(sse, last_id, topics)
         sse._log = self     # others go on adding when nobody here holds the channel
 
-    def newest_id_block(self):
-        return _encode("id: %s-%d\n\n" % self.store.newest())
+    def newest_id(self):
+        return "%s-%d" % self.store.newest()
 
     def close(self, topics):
         if topics is None:
@@ -1867,10 +1860,7 @@ class Channel(_Audience):
 
         Read it before a database, and `open` from it: no message falls between the two.
         """
-        log = self.__sse_log
-        if not log.size:
-            return None
-        return log.newest_id_block()[len(b"id: "):-len(b"\n\n")].decode("utf-8")
+        return self.__sse_log.newest_id() if self.__sse_log.size else None
 
     def close(self):
         """End every stream, which sends what is pending first. Nothing more can be added."""

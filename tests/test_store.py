@@ -13,6 +13,7 @@ import threading
 import weakref
 
 import pytest
+from six.moves import _thread
 
 import sse
 from spec_decoder import Decoder
@@ -524,7 +525,7 @@ def test_a_thread_that_cannot_be_started(store, warnings, monkeypatch):
     start = sse._start_thread
 
     def fails(*args):
-        raise RuntimeError("can't start new thread")
+        raise _thread.error("can't start new thread")
 
     monkeypatch.setattr(sse, "_start_thread", fails)
     assert channel.open().closed and len(warnings) == 1
