@@ -1533,6 +1533,8 @@ def _follow(weak, store, size, pid):
         # After a fork a greenlet goes on in the child, even in the middle of a read.
         if log is None or log.ended or pid != os.getpid():
             return
+        if log.thread is not threading.current_thread():
+            return      # start() was interrupted, and another one was started
         place = log.read
         del log
         error = None
@@ -1655,9 +1657,11 @@ class _Following(_Log):
         until = _now() + _PATIENCE
         with self.changed:
             if not self.ended and (self.thread is None or not self.thread.is_alive()):
+                self.thread = thread = threading.Thread(
+                    target=_follow, args=(weakref.ref(self), self.store, self.size, self.pid))
+                thread.daemon = True
                 try:
-                    self.thread = _start_thread(
-                        _follow, weakref.ref(self), self.store, self.size, self.pid)
+                    thread.start()
                 except _thread.error as error:      # there are too many
                     _warn("no thread to read the store: %s", error)
                     return False
