@@ -1566,7 +1566,9 @@ class _Following(_Log):
 
     def follow(self):
         """Read once, and send what was read; whether to go on. It outlives errors."""
-        if self.ended or self.pid != os.getpid():
+        # Another thread's turn: start() of this one was interrupted, and another was started.
+        if (self.ended or self.pid != os.getpid()
+                or self.thread is not threading.current_thread()):
             return False
         away = True
         try:
@@ -1654,8 +1656,11 @@ class _Following(_Log):
         until = _now() + _PATIENCE
         with self.changed:
             if not self.ended and (self.thread is None or not self.thread.is_alive()):
+                self.thread = thread = threading.Thread(
+                    target=_follow, args=(weakref.ref(self),))
+                thread.daemon = True
                 try:
-                    self.thread = _start_thread(_follow, weakref.ref(self))
+                    thread.start()
                 except _thread.error as error:      # there are too many
                     _warn("no thread to read the store: %s", error)
                     return False

@@ -301,7 +301,7 @@ def test_when_no_thread_can_be_started_a_stream_is_closed(monkeypatch):
 
     channel = silent(store=Memory())
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_start_thread", start)
+        patch.setattr(threading.Thread, "start", start)
         assert channel.open().closed
     assert not channel.open().closed
 
@@ -349,3 +349,27 @@ def test_a_log_that_begins_anew_again_and_again_does_not_fill_the_memory():
         channel.add_message(None, "x", keep=False)
     channel.close()
     assert slow.closed and len(bytes(slow)) < 2000
+
+
+def test_an_open_that_is_interrupted_while_it_starts_the_thread(monkeypatch):
+    store = Memory()
+    channel = silent(store=store)
+    readers = []
+    read = store.read
+    store.read = lambda *place: readers.append(_thread.get_ident()) or read(*place)
+
+    class Interrupted(threading.Thread):
+        def start(self):
+            super(Interrupted, self).start()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "Thread", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            channel.open()
+    sse = channel.open()
+    for number in range(20):
+        channel.add_message(None, "%d" % number)
+        wait_for(sse, b"data: %d\n" % number)
+    assert len(set(readers)) == 1
+    assert bytes(sse).count(b"data: ") == 20
