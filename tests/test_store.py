@@ -522,14 +522,14 @@ def test_a_thread_that_died_is_started_again(store, monkeypatch):
 def test_a_thread_that_cannot_be_started(store, warnings, monkeypatch):
     """The client gets a stream that ends, and asks again."""
     channel = following(store)
-    start = sse._start_thread
+    start = threading.Thread.start
 
     def fails(*args):
         raise _thread.error("can't start new thread")
 
-    monkeypatch.setattr(sse, "_start_thread", fails)
+    monkeypatch.setattr(threading.Thread, "start", fails)
     assert channel.open().closed and len(warnings) == 1
-    monkeypatch.setattr(sse, "_start_thread", start)
+    monkeypatch.setattr(threading.Thread, "start", start)
     assert not channel.open().closed
 
 
