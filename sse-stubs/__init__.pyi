@@ -140,7 +140,6 @@ class _Store(Protocol):
     ) -> tuple[tuple[str, int], int | None, Iterable[Any]]: ...
     def newest(self) -> tuple[str, int]: ...
 
-@type_check_only
 class _Audience:
     def add_message(
         self,
