@@ -201,6 +201,16 @@ def test_drain_to_a_client_that_does_not_read(tmp_path, path, server, app):
         print("%s: %.1f MiB more" % (path, grown / 2 ** 20))
 
 
+def test_drain_waits_for_nobody_under_daphne(tmp_path):
+    """It takes all that it can get."""
+    daphne = ["-m", "daphne", "--bind=127.0.0.1", "--port={port}"]
+    with serving(tmp_path, EXPORT, daphne) as (port, _), \
+            socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
+        sock.sendall(b"GET /async HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+        wait_for(lambda: requests.get(
+            "http://127.0.0.1:%d/added" % port, timeout=10).text == "20000", 60)
+
+
 BLOCKING = """
 import threading
 from sse import Channel, HEADERS
