@@ -79,7 +79,7 @@ class SQLiteStore(object):
     """`size`: how many entries are kept at least, many times the history of any channel."""
 
     def __init__(self, path, size=100000):
-        self.path, self.size, self.owns = os.path.abspath(path), size, {}
+        self.path, self.size, self.owns = os.path.realpath(path), size, {}
         if path in (":memory:", ""):
             raise ValueError("the log of several processes must be a file")
         stores.add(self)

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -466,6 +467,7 @@ def handler(*_):
         signal.setitimer(signal.ITIMER_REAL, random.uniform(0.00001, 0.002))
 
 import random
+import signal
 done = []
 signal.signal(signal.SIGALRM, handler)
 signal.setitimer(signal.ITIMER_REAL, 0.0001)
@@ -519,3 +521,33 @@ def test_nothing_is_left_open(path):
     add(store, "x")
     del store
     assert os.listdir(os.path.dirname(path)) == ["events.db"]
+
+
+STOPPED = """
+from sse import Channel
+channel = Channel(history=50, store=store)
+stream = channel.open().stream()
+say("ready")
+for chunk in stream:
+    for line in chunk.decode().splitlines():
+        if line.startswith(("event", "data")):
+            say(line.split()[-1])
+"""
+
+
+def test_a_process_that_was_stopped_for_long(path):
+    """Its client is told once, and then has everything."""
+    store = SQLiteStore(path, size=300)
+    run = process("store = SQLiteStore(sys.argv[1], size=300)" + STOPPED, path)
+    assert run.stdout.readline() == "ready\n"
+    add(store, "data: 0\n\n")
+    assert run.stdout.readline() == "0\n"
+    run.send_signal(signal.SIGSTOP)
+    add(store, *["data: %d\n\n" % number for number in range(1, 1001)])
+    run.send_signal(signal.SIGCONT)
+    told = [run.stdout.readline().strip() for _ in range(52)]
+    assert told == ["reset", "data:"] + [str(number) for number in range(951, 1001)]
+    add(store, "data: on\n\n")
+    assert run.stdout.readline() == "on\n"
+    run.kill()
+    run.communicate()
