@@ -265,7 +265,10 @@ if hasattr(time, "process_time"):
         sse = Sse(default_retry=None)
         reader = Reader(sse.stream(FOREVER))
         assert reader.get() == COMMENT
-        before = time.process_time()
-        assert reader.nothing_for(2)
-        assert time.process_time() - before < 0.01
+        costs = []
+        while len(costs) < 5 and min(costs or [1]) > 0.001:     # other threads may cost, too
+            before = time.process_time()
+            assert reader.nothing_for(0.5)
+            costs.append(time.process_time() - before)
+        assert min(costs) < 0.005
         sse.close()
