@@ -10,12 +10,6 @@ from sse import Sse
 from support import COMMENT, FOREVER, Reader
 
 
-@pytest.fixture
-def stream_of():
-    """What makes the stream of an `Sse`; python3/test_astream_alike.py has another."""
-    return Sse.stream
-
-
 def test_the_first_chunk_comes_at_once(stream_of):
     assert next(stream_of(Sse(default_retry=None))) == COMMENT
     assert next(stream_of(Sse())) == b"retry: 2000\n\n"

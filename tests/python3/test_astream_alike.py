@@ -1,14 +1,17 @@
-"""The tests of test_stream.py, with the asynchronous stream in place of that for threads."""
+"""Tests of the streams for threads, with the asynchronous stream in their place."""
 
 import inspect
 
 import pytest
 
+import test_channel_streams
 import test_stream
 
-for name, test in list(vars(test_stream).items()):
-    if name.startswith("test_") and "stream_of" in inspect.signature(test).parameters:
-        globals()[name] = test
+for module in test_channel_streams, test_stream:
+    for name, test in vars(module).items():
+        if name.startswith("test_") and "stream_of" in inspect.signature(test).parameters:
+            assert name not in globals()
+            globals()[name] = test
 
 
 class Driven:
