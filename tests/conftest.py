@@ -61,3 +61,10 @@ def tiny_switch_interval():
     change(tiny)
     yield
     change(usual)
+
+
+@pytest.fixture
+def stream_of():
+    """What makes the stream of an `Sse`; python3/test_astream_alike.py has another."""
+    from sse import Sse
+    return Sse.stream

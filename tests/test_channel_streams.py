@@ -20,10 +20,10 @@ def test_a_stream_that_is_closed_leaves_at_once():
 
 
 @pytest.mark.parametrize("chunks", [0, 1])
-def test_a_client_that_disconnects_leaves_at_once(chunks):
+def test_a_client_that_disconnects_leaves_at_once(chunks, stream_of):
     channel = silent()
     client = channel.open()
-    stream = client.stream()
+    stream = stream_of(client)
     for _ in range(chunks):
         next(stream)
     assert channel.streams == [client]
@@ -31,10 +31,12 @@ def test_a_client_that_disconnects_leaves_at_once(chunks):
     assert channel.streams == [] and client.closed
 
 
-def test_a_stream_that_is_dropped_leaves():
+@pytest.mark.parametrize("chunks", [0, 1])
+def test_a_stream_that_is_dropped_leaves(chunks, stream_of):
     channel = silent()
-    stream = channel.open().stream()
-    next(stream)
+    stream = stream_of(channel.open())
+    for _ in range(chunks):
+        next(stream)
     del stream
     gc.collect()
     assert channel.streams == []
@@ -86,9 +88,9 @@ def test_streams_is_a_list_of_its_own():
     assert channel.streams == [client] and type(channel.streams) is list
 
 
-def test_close_ends_every_stream_with_what_is_pending():
+def test_close_ends_every_stream_with_what_is_pending(stream_of):
     channel = silent()
-    streams = [channel.open().stream() for _ in range(3)]
+    streams = [stream_of(channel.open()) for _ in range(3)]
     assert [next(stream) for stream in streams] == [COMMENT] * 3
     channel.add_message(None, "last")
     channel.close()
@@ -97,9 +99,9 @@ def test_close_ends_every_stream_with_what_is_pending():
     channel.close()
 
 
-def test_close_ends_a_stream_that_waits():
+def test_close_ends_a_stream_that_waits(stream_of):
     channel = silent()
-    reader = Reader(channel.open().stream(FOREVER))
+    reader = Reader(stream_of(channel.open(), FOREVER))
     assert reader.get() == COMMENT
     channel.close()
     assert reader.get() is None

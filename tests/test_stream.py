@@ -10,9 +10,9 @@ from sse import Sse
 from support import COMMENT, FOREVER, Reader
 
 
-def test_the_first_chunk_comes_at_once():
-    assert next(Sse(default_retry=None).stream()) == COMMENT
-    assert next(Sse().stream()) == b"retry: 2000\n\n"
+def test_the_first_chunk_comes_at_once(stream_of):
+    assert next(stream_of(Sse(default_retry=None))) == COMMENT
+    assert next(stream_of(Sse())) == b"retry: 2000\n\n"
 
 
 def test_without_keepalive_there_is_no_comment():
@@ -27,30 +27,30 @@ def test_without_keepalive_there_is_no_comment():
     assert next(Sse().stream(keepalive=None)) == b"retry: 2000\n\n"
 
 
-def test_one_chunk_for_all_that_is_pending():
+def test_one_chunk_for_all_that_is_pending(stream_of):
     sse = Sse()
     sse.add_message("a", "1")
     sse.add_comment("c")
     sse.add_message("b", "2", event_id=2)
     sse.set_event_id(3)
-    stream = sse.stream()
+    stream = stream_of(sse)
     assert next(stream) == (b"retry: 2000\n\nevent: a\ndata: 1\n\n: c\n"
                             b"event: b\ndata: 2\nid: 2\n\nid: 3\n\n")
 
 
 @pytest.mark.parametrize("size, chunks", [(65535, 1), (65536, 2), (65537, 2)])
-def test_a_chunk_ends_with_the_block_that_reaches_64_kib(size, chunks):
+def test_a_chunk_ends_with_the_block_that_reaches_64_kib(size, chunks, stream_of):
     sse = Sse(None)
     sse.add_message(None, "x" * (size - len("data: \n\n")))
     sse.add_message(None, "next")
     sse.close()
-    sent = list(sse.stream())
+    sent = list(stream_of(sse))
     assert len(sent) == chunks and sent[-1].endswith(b"data: next\n\n")
 
 
-def test_what_is_added_comes_at_once_each_time():
+def test_what_is_added_comes_at_once_each_time(stream_of):
     sse = Sse(default_retry=None)
-    reader = Reader(sse.stream(FOREVER))
+    reader = Reader(stream_of(sse, FOREVER))
     assert reader.get() == COMMENT
     for number in range(2000):
         sse.add_message(None, "%d" % number)
@@ -65,19 +65,20 @@ def test_what_is_added_comes_at_once_each_time():
     (lambda sse: sse.add_json("j", [1]), b"event: j\ndata: [1]\n\n"),
     (lambda sse: sse.add_event_foo("x", event_id=1), b"event: foo\ndata: x\nid: 1\n\n"),
 ])
-def test_all_that_adds_wakes_the_stream(add, chunk):
+def test_all_that_adds_wakes_the_stream(add, chunk, stream_of):
     sse = Sse(default_retry=None)
-    reader = Reader(sse.stream(FOREVER))
+    reader = Reader(stream_of(sse, FOREVER))
     assert reader.get() == COMMENT
     add(sse)
     assert reader.get() == chunk
     sse.close()
+    assert reader.get() is None
 
 
-def test_comments_while_nothing_is_added():
+def test_comments_while_nothing_is_added(stream_of):
     sse = Sse(default_retry=None)
     start = time.time()
-    stream = sse.stream(keepalive=0.05)
+    stream = stream_of(sse, keepalive=0.05)
     assert [next(stream) for _ in range(4)] == [COMMENT] * 4
     assert time.time() - start > 0.14
     sse.add_message("a", "1")
@@ -85,18 +86,18 @@ def test_comments_while_nothing_is_added():
     assert next(stream) == COMMENT
 
 
-def test_no_comments_with_none():
+def test_no_comments_with_none(stream_of):
     sse = Sse(default_retry=None)
-    reader = Reader(sse.stream(FOREVER))
+    reader = Reader(stream_of(sse, FOREVER))
     assert reader.get() == COMMENT
     assert reader.nothing_for(0.3)
     sse.close()
     assert reader.get() is None
 
 
-def test_what_is_taken_by_another_reader_wakes_for_nothing():
+def test_what_is_taken_by_another_reader_wakes_for_nothing(stream_of):
     sse = Sse(default_retry=None)
-    reader = Reader(sse.stream(FOREVER))
+    reader = Reader(stream_of(sse, FOREVER))
     assert reader.get() == COMMENT
     for _ in range(100):
         sse.add_message("a", "1")
@@ -113,24 +114,24 @@ def test_what_is_taken_by_another_reader_wakes_for_nothing():
     (b"15", TypeError), (False, TypeError), (object(), TypeError), (1j, TypeError),
     (10 ** 400, ValueError),
 ])
-def test_keepalive_is_refused_at_the_call(keepalive, error):
+def test_keepalive_is_refused_at_the_call(keepalive, error, stream_of):
     sse = Sse()
     with pytest.raises(error) as info:
-        sse.stream(keepalive)
+        stream_of(sse, keepalive)
     assert "keepalive" in str(info.value)
     assert not sse.closed
-    assert next(sse.stream()) == b"retry: 2000\n\n"
+    assert next(stream_of(sse)) == b"retry: 2000\n\n"
 
 
 @pytest.mark.parametrize("keepalive", [None, 1, 0.001, 2147483, 15.5])
-def test_keepalive_is_taken(keepalive):
-    assert next(Sse().stream(keepalive=keepalive)) == b"retry: 2000\n\n"
+def test_keepalive_is_taken(keepalive, stream_of):
+    assert next(stream_of(Sse(), keepalive=keepalive)) == b"retry: 2000\n\n"
 
 
 @pytest.mark.parametrize("chunks", [0, 1, 2])
-def test_closing_the_iterator_closes(chunks):
+def test_closing_the_iterator_closes(chunks, stream_of):
     sse = Sse()
-    stream = sse.stream(keepalive=0.01)
+    stream = stream_of(sse, keepalive=0.01)
     for _ in range(chunks):
         next(stream)
     assert not sse.closed
@@ -139,9 +140,9 @@ def test_closing_the_iterator_closes(chunks):
     assert list(stream) == []
 
 
-def test_it_ends_after_close_with_what_is_pending():
+def test_it_ends_after_close_with_what_is_pending(stream_of):
     sse = Sse(default_retry=None)
-    stream = sse.stream(FOREVER)
+    stream = stream_of(sse, FOREVER)
     assert next(stream) == COMMENT
     sse.add_message("a", "1")
     sse.close()
@@ -150,22 +151,22 @@ def test_it_ends_after_close_with_what_is_pending():
     assert list(stream) == []
 
 
-def test_a_pending_id_is_sent_before_the_end():
+def test_a_pending_id_is_sent_before_the_end(stream_of):
     sse = Sse(default_retry=None)
-    stream = sse.stream(FOREVER)
+    stream = stream_of(sse, FOREVER)
     next(stream)
     sse.set_event_id("7")
     sse.close()
     assert list(stream) == [b"id: 7\n\n"]
 
 
-def test_closed_before_it_is_streamed():
+def test_closed_before_it_is_streamed(stream_of):
     sse = Sse()
     sse.add_message("a", "1")
     sse.close()
     sse.close()
-    assert b"".join(sse.stream()) == b"retry: 2000\n\nevent: a\ndata: 1\n\n"
-    assert list(sse.stream()) == [COMMENT]
+    assert b"".join(stream_of(sse)) == b"retry: 2000\n\nevent: a\ndata: 1\n\n"
+    assert list(stream_of(sse)) == [COMMENT]
 
 
 @pytest.mark.parametrize("call", [
@@ -191,22 +192,22 @@ def test_adding_after_close_is_refused(call, max_pending):
     assert "".join(sse) == before
 
 
-def test_one_stream_at_a_time():
+def test_one_stream_at_a_time(stream_of):
     sse = Sse()
-    stream = sse.stream()
+    stream = stream_of(sse)
     for _ in range(2):
         with pytest.raises(RuntimeError):
-            sse.stream()
+            stream_of(sse)
     with pytest.raises(RuntimeError):
         sse({"REQUEST_METHOD": "GET"}, None)
     assert next(stream) == b"retry: 2000\n\n"
     stream.close()
-    assert list(sse.stream()) == [COMMENT]
+    assert list(stream_of(sse)) == [COMMENT]
 
 
-def test_a_pending_id_wakes_nobody():
+def test_a_pending_id_wakes_nobody(stream_of):
     sse = Sse(default_retry=None)
-    reader = Reader(sse.stream(FOREVER))
+    reader = Reader(stream_of(sse, FOREVER))
     assert reader.get() == COMMENT
     sse.set_event_id("7")
     assert reader.nothing_for(0.2)
@@ -216,11 +217,12 @@ def test_a_pending_id_wakes_nobody():
     sse.add_comment()
     assert reader.get() == b": \nid: 8\n\n"
     sse.close()
+    assert reader.get() is None
 
 
-def test_a_pending_id_stays_for_its_message_after_a_chunk():
+def test_a_pending_id_stays_for_its_message_after_a_chunk(stream_of):
     sse = Sse(default_retry=None)
-    stream = sse.stream(keepalive=FOREVER)
+    stream = stream_of(sse, keepalive=FOREVER)
     next(stream)
     sse.add_message("a", "1")
     assert next(stream) == b"event: a\ndata: 1\n\n"
@@ -231,19 +233,13 @@ def test_a_pending_id_stays_for_its_message_after_a_chunk():
     adder.join()
 
 
-def test_a_pending_id_is_sent_in_place_of_the_comment():
+def test_a_pending_id_is_sent_in_place_of_the_comment(stream_of):
     sse = Sse(default_retry=None)
-    stream = sse.stream(keepalive=0.05)
+    stream = stream_of(sse, keepalive=0.05)
     next(stream)
     sse.set_event_id("7")
     assert next(stream) == b"id: 7\n\n"
     assert next(stream) == COMMENT
-
-
-# -- The orders that may not change -------------------------------------------------------
-#
-# In each of these another thread acts at the one moment where a changed order would lose
-# something.
 
 
 def test_a_stream_that_is_dropped_takes_no_lock(monkeypatch):
@@ -265,7 +261,11 @@ if hasattr(time, "process_time"):
         sse = Sse(default_retry=None)
         reader = Reader(sse.stream(FOREVER))
         assert reader.get() == COMMENT
-        before = time.process_time()
-        assert reader.nothing_for(2)
-        assert time.process_time() - before < 0.01
+        costs = []
+        while len(costs) < 5 and min(costs or [1]) > 0.001:     # other threads may cost, too
+            before = time.process_time()
+            assert reader.nothing_for(0.5)
+            costs.append(time.process_time() - before)
+        assert min(costs) < 0.005
         sse.close()
+        assert reader.get() is None

@@ -1,6 +1,7 @@
 """Real servers as processes on loopback, and a client that shows when each byte came."""
 
 import contextlib
+import inspect
 import os
 import socket
 import subprocess
@@ -29,7 +30,11 @@ def wait_for(condition, seconds=10):
         if result:
             return result
         time.sleep(0.01)    # nothing announces what another process does
-    raise AssertionError("not within %s seconds: %r" % (seconds, condition))
+    try:
+        condition = inspect.getsource(condition).strip()
+    except (OSError, IOError, TypeError):
+        pass
+    raise AssertionError("not within %s seconds: %s" % (seconds, condition))
 
 
 def accepts(port):
@@ -83,7 +88,9 @@ class Client(object):
         """All that comes, up to and with the bytes `end`."""
         read = b""
         while not read.endswith(end):
-            read += next(self._bytes)
+            byte = next(self._bytes, None)
+            assert byte, "the response ended before %r, with %r" % (end, read[-200:])
+            read += byte
         return read
 
     def rest(self):

@@ -69,7 +69,7 @@ def loop(new_loop, reports):
     del loop
     gc.collect()
     assert reports == []
-    assert not late, "it waited for ever"
+    assert not late, "the test waited for %d seconds" % FOREVER
 
 
 async def finish(loop):

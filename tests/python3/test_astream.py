@@ -38,11 +38,6 @@ def in_thread(function, *args):
 # -- Chunks ------------------------------------------------------------------------------
 
 
-async def test_the_first_chunk_comes_at_once():
-    assert await new().astream().__anext__() == COMMENT
-    assert await Sse().astream().__anext__() == b"retry: 2000\n\n"
-
-
 async def test_without_keepalive_there_is_no_comment():
     """Frameworks send the headers by themselves."""
     sse = new()
@@ -50,16 +45,6 @@ async def test_without_keepalive_there_is_no_comment():
     sse.add_message("a", "1")
     assert await task == b"event: a\ndata: 1\n\n"
     assert await Sse().astream(keepalive=None).__anext__() == b"retry: 2000\n\n"
-
-
-async def test_one_chunk_for_all_that_is_pending():
-    sse = Sse()
-    sse.add_message("a", "1")
-    sse.add_comment("c")
-    sse.add_message("b", "2", event_id=2)
-    sse.set_event_id(3)
-    assert await sse.astream().__anext__() == (
-        b"retry: 2000\n\nevent: a\ndata: 1\n\n: c\nevent: b\ndata: 2\nid: 2\n\nid: 3\n\n")
 
 
 async def test_it_gives_bytes_to_an_async_for():
@@ -93,42 +78,12 @@ async def test_all_that_adds_wakes_the_stream(add, chunk, call):
     assert await task == chunk
 
 
-async def test_what_another_thread_adds_comes_at_once_each_time():
-    sse = new()
-    stream = await begun(sse)
-    received = threading.Semaphore(0)
-
-    def add():
-        for number in range(500):
-            sse.add_message("e", "%d" % number)
-            assert received.acquire(timeout=FOREVER)
-
-    threads = Threads()
-    threads.start(add)
-    for number in range(500):
-        assert await stream.__anext__() == message(number)
-        received.release()
-    threads.join()
-
-
 async def test_all_adds_of_one_turn_of_the_loop_are_one_chunk():
     sse = new()
     task = await waiting(await begun(sse))
     for number in range(10):
         sse.add_message("e", "%d" % number)
     assert await task == b"".join(map(message, range(10)))
-
-
-async def test_what_is_taken_by_another_reader_wakes_for_nothing():
-    sse = new()
-    task = await waiting(await begun(sse))
-    for _ in range(100):
-        sse.add_message("e", "x")
-        sse.flush()
-        await turn(2)
-    assert not task.done()
-    sse.add_message("e", "y")
-    assert await task == message("y")
 
 
 async def test_a_chunk_is_about_64_kib_of_whole_blocks():
@@ -143,19 +98,6 @@ async def test_a_chunk_is_about_64_kib_of_whole_blocks():
     full = -(-65536 // len(block))
     assert chunks == [full * block] * 3 + [(200 - 3 * full) * block + message("y" * 200000),
                                            b"id: 7\n\n"]
-
-
-@pytest.mark.parametrize("keepalive, error", [
-    (b"15", TypeError), ("15", TypeError), (False, TypeError), (1j, TypeError), (0, ValueError),
-    (-1, ValueError), (float("nan"), ValueError), (2147484, ValueError), (10 ** 400, ValueError),
-])
-def test_keepalive_is_refused_at_the_call(keepalive, error):
-    sse = Sse()
-    with pytest.raises(error) as caught:
-        sse.astream(keepalive)
-    assert "keepalive" in str(caught.value)
-    assert not sse.closed
-    assert next(sse.stream()) == b"retry: 2000\n\n"
 
 
 # -- The pending id ----------------------------------------------------------------------
@@ -176,17 +118,6 @@ async def test_a_pending_id_wakes_nobody():
     assert await stream.__anext__() == b": \nid: 9\n\n"
 
 
-async def test_a_pending_id_stays_for_its_message_after_a_chunk():
-    sse = new()
-    stream = await begun(sse)
-    sse.add_message("e", "x")
-    assert await stream.__anext__() == message("x")
-    sse.set_event_id("7")
-    task = await waiting(stream)
-    sse.add_message("e", "y")
-    assert await task == b"event: e\ndata: y\nid: 7\n\n"
-
-
 # -- The end -----------------------------------------------------------------------------
 
 
@@ -201,17 +132,6 @@ async def test_close_ends_a_stream_that_waits(call):
     assert await ended(stream) and await ended(stream)
 
 
-async def test_it_ends_after_close_with_what_is_pending():
-    sse = new()
-    stream = await begun(sse)
-    sse.add_message("e", "x")
-    sse.set_event_id("7")
-    sse.close()
-    assert sse.closed
-    assert [chunk async for chunk in stream] == [message("x") + b"id: 7\n\n"]
-    assert await ended(stream)
-
-
 async def test_what_is_added_just_before_close_is_sent_to_who_waits():
     sse = new()
     stream = await begun(sse)
@@ -219,14 +139,6 @@ async def test_what_is_added_just_before_close_is_sent_to_who_waits():
     in_thread(lambda: (sse.add_message("e", "x"), sse.close()))
     assert await task == message("x")
     assert await ended(stream)
-
-
-async def test_closed_before_it_is_streamed():
-    sse = Sse()
-    sse.add_message("e", "x")
-    sse.close()
-    assert [chunk async for chunk in sse.astream()] == [b"retry: 2000\n\n" + message("x")]
-    assert [chunk async for chunk in sse.astream()] == [COMMENT]
 
 
 async def test_closed_between_the_call_and_the_first_chunk():
