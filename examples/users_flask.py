@@ -61,7 +61,8 @@ def page():
 
 
 def field(name):
-    value = (request.get_json() or {}).get(name)
+    body = request.get_json()
+    value = body.get(name) if isinstance(body, dict) else None
     return value if isinstance(value, str) else abort(400)
 
 

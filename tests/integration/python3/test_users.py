@@ -99,6 +99,7 @@ class Stream(object):
             if found:
                 self.last = found.group(3) or self.last
                 if found.group(1) in kinds:
+                    assert bool(found.group(3)) == (found.group(1) != "typing")     # kept
                     return found.group(1), json.loads(found.group(2))
 
     def ends(self):
@@ -163,8 +164,6 @@ def test_who_hears_what(machines):
         assert [at_ann.next(*SAID) for _ in range(5)] == [note, typing, one, two, announcement]
         assert [at_bob.next(*SAID) for _ in range(3)] == [typing, one, announcement]
         assert at_cleo.next(*SAID) == announcement
-    # What was missed, without "typing".
-    bob.act("/rooms/1/typing")
     bob.act("/rooms/1/posts", text="missed")
     with ann.listening(at_ann.last) as again:
         assert again.next(*SAID) == ("post", {"room": 1, "from": "bob", "text": "missed"})
@@ -180,6 +179,10 @@ def test_what_is_refused(machines):
     assert bob.get(machines[0] + "/rooms/2", timeout=20).status_code == 403
     assert bob.post_json("/users/%d/notes" % ANN).status_code in (400, 422)
     assert bob.post_json("/users/%d/notes" % ANN, text=["x"]).status_code in (400, 422)
+    for body in "", "[]", '{"text"', '"text"':
+        response = bob.post(machines[0] + "/users/%d/notes" % ANN, data=body, timeout=20,
+                            headers={"Content-Type": "application/json"})
+        assert response.status_code in (400, 422), body
     # A topic is not taken from the URL.
     with bob.listening() as stream:
         assert requests.get(machines[0] + "/events?topics=room:2", cookies=bob.cookies, stream=True,
