@@ -297,11 +297,10 @@ def _query_id(query):
     """The last parameter `lastEventId` of a raw query that is not empty, as text; or None."""
     try:
         ids = _QUERY_ID.findall(query.encode("latin-1") if isinstance(query, _TEXT) else query)
-    except (UnicodeError, TypeError):
-        return None     # there is no query, or it is none
-    return _header_text(_PERCENT.sub(
-        lambda match: binascii.unhexlify(match.group(1)),
-        ids[-1].replace(b"+", b" "))) if ids else None
+        last = ids[-1].replace(b"+", b" ")
+    except (UnicodeError, TypeError, IndexError):
+        return None     # there is no query, or it is none, or there is no such parameter
+    return _header_text(_PERCENT.sub(lambda match: binascii.unhexlify(match.group(1)), last))
 
 
 def _query(request):
@@ -336,7 +335,7 @@ def _read_request(request):
         request_method = request.get("REQUEST_METHOD")
         if isinstance(request_method, str):
             return last or _query_id(request.get("QUERY_STRING")), request_method
-    pairs = request.get("headers")
+    pairs = request.get("headers")      # of a scope; else these are the headers themselves
     if pairs is None or isinstance(pairs, (bytes, _TEXT)):
         pairs = request
     else:
