@@ -1591,7 +1591,6 @@ class _Following(_Log):
     def receive(self, place, base, entries):
         """Send what was read. With a `base` the log begins anew, and every stream is told."""
         if base is not None:
-            self.read = None
             self.begin(_encode(place[0]), base)
         for number, block, topics, keep in entries:
             if keep and self.size:
