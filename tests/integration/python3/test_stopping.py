@@ -18,7 +18,6 @@ import subprocess
 import threading
 import time
 
-import psutil
 import pytest
 import requests
 from framework_checks import documented, FOLDER
@@ -210,14 +209,13 @@ def serving(folder, command, without="", tls=False, patience=None):
     if tls:
         subprocess.run(OPENSSL.split(), cwd=folder, check=True, stderr=subprocess.DEVNULL)
     arguments = python(*[part.format(port=port) for part in command])
-    with running(arguments, port, cwd=str(folder)) as process:
+    with running(arguments, port, cwd=str(folder), start_new_session=True) as process:
         try:
             yield Server(port, process)
         finally:
-            if process.poll() is None:
-                for child in psutil.Process(process.pid).children(recursive=True):
-                    child.kill()
-                process.kill()
+            # All at once, or one might start another.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
