@@ -249,10 +249,11 @@ def test_two_that_ask_for_a_stream_at_once():
 class Client(object):
     """It reads all that is pending at each `read`, and reconnects when its stream was closed."""
 
-    def __init__(self, channel):
+    def __init__(self, channel, topics=()):
         self.channel = channel
+        self.topics = topics
         self.decoder = Decoder()
-        self.sse = channel.open()
+        self.sse = channel.open(None, topics)
         self.read()
 
     def read(self):
@@ -260,7 +261,7 @@ class Client(object):
         ended = self.sse.closed
         self.decoder.feed(self.sse.data_to_send())
         if ended and not self.channel.closed:
-            self.sse = self.channel.open(self.decoder.last_event_id)
+            self.sse = self.channel.open(self.decoder.last_event_id, self.topics)
             self.decoder.feed(self.sse.data_to_send())
         assert "reset" not in [name for name, _, _ in self.decoder.events]
         return [text for _, text, _ in self.decoder.events]
@@ -268,7 +269,7 @@ class Client(object):
 
 CALLS = [
     lambda channel, client: channel.add_message(None, "1"),
-    lambda channel, client: channel.add_message(None, "1", event_id="own"),
+    lambda channel, client: channel.to("all", "solo").add_message(None, "1", event_id="own"),
     lambda channel, client: channel.add_comment("x"),
     lambda channel, client: channel.open(),
     lambda channel, client: channel.open("unknown"),
@@ -276,7 +277,12 @@ CALLS = [
     lambda channel, client: client.sse.close(),
     lambda channel, client: channel.streams,
     lambda channel, client: channel.open().close(),
+    lambda channel, client: channel.open(None, ["solo"]),
+    lambda channel, client: channel.to("solo").close(),
 ]
+
+
+OPEN_SOLO = CALLS[9]
 
 
 def here(channel, function, *args):
@@ -296,7 +302,7 @@ def test_calls_of_a_channel(call, act, run):
     for moment in moments():
         channel = silent(history=5)
         channel.threads = Threads()
-        clients = [Client(channel) for _ in range(3)]
+        clients = [Client(channel, ["all"] + topics) for topics in (["solo"], [], [])]
         start = channel.newest_id
         channel.add_message(None, "0")
 
@@ -305,16 +311,19 @@ def test_calls_of_a_channel(call, act, run):
             if result is None and act is CALLS[0] and run is in_a_thread:
                 assert b"data: 1" in bytes(clients[2].sse)
 
+        results = []
         with moment(lambda: run(channel, one)):
-            call(channel, clients[1])
+            results.append(call(channel, clients[1]))
         channel.threads.join()
         assert not any(sse.closed for sse in channel.streams)
+        solo = [sse for sse in [clients[0].sse] + results * (call is OPEN_SOLO) if not sse.closed]
+        assert set(channel.to("solo").streams) == set(solo)
         opened = Client(channel)
         channel.add_message(None, "2")
         assert opened.read() == ["2"]
         expected = ["0"] + ["1"] * ((call in CALLS[:2]) + (act in CALLS[:1] and not moment.left))
         assert clients[2].read() == expected + ["2"]
-        wire = channel.open(start).data_to_send()
+        wire = channel.open(start, ["all"]).data_to_send()
         assert [client.read() for client in clients] == [clients[2].read()] * 3
         late = Client(channel)
         late.decoder.feed(wire)
@@ -356,7 +365,7 @@ def test_a_call_of_a_channel_that_is_interrupted(call, error):
     # An interrupted open sends nothing: its stream is dropped.
     for moment in moments(where_it_may_raise if call in CALLS[:3] else at_calls):
         channel = silent(history=5)
-        clients = [Client(channel) for _ in range(3)]
+        clients = [Client(channel, "all") for _ in range(3)]
         channel.add_message(None, "0")
         opened = []
         try:

@@ -29,10 +29,6 @@ try:
 except ImportError:
     markupsafe = None
 try:
-    import tracemalloc
-except ImportError:
-    tracemalloc = None
-try:
     from unittest import mock
 except ImportError:
     mock = None
@@ -141,19 +137,6 @@ def test_more_names_than_are_remembered(times):
     for name in names:
         sse.add_message(name, name)
     assert [event[:2] for event in decode(sse.data_to_send()).events] == list(zip(names, names))
-
-
-if tracemalloc is not None:
-    @pytest.mark.parametrize("length", [20, 2000])
-    def test_names_do_not_pile_up(length):
-        sse = Sse(None)
-        tracemalloc.start()
-        for number in range(2000):
-            sse.add_message("%*d" % (length, number), "x")
-            sse.flush()
-        grown = tracemalloc.get_traced_memory()[0]
-        tracemalloc.stop()
-        assert grown < 100000
 
 
 @pytest.mark.parametrize("value, digits", rows(*INTEGERS))
