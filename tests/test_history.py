@@ -220,20 +220,31 @@ def test_newest_id_then_open_misses_nothing():
     assert received(channel, newest)[0] == messages(1)
 
 
-@pytest.mark.parametrize("before", [0, 2])
-def test_another_process_id(before, monkeypatch):
+@pytest.mark.parametrize("before", [0, 2, 8])
+@pytest.mark.parametrize("more", [1, -1])
+def test_another_process_id(before, more, monkeypatch):
     channel = Channel(history=5, default_retry=None)
-    for number in range(before):
+    ids = [channel.newest_id]
+    for number in range(1, before + 1):
         channel.add_message(None, "%d" % number)
-    newest = channel.newest_id
-    pid = os.getpid() + 1
+        ids.append(channel.newest_id)
+    pid = os.getpid() + more
     monkeypatch.setattr(os, "getpid", lambda: pid)
-    # What was kept before the fork is known after it.
-    assert (channel.newest_id == newest) is (before > 0)
-    channel.add_message(None, "x")
-    assert channel.newest_id.split("-")[0] != newest.split("-")[0]
-    assert received(channel, newest)[0] == ([("message", "x")] if before else RESET + [
-        ("message", "x")])
+    parents = ids[-1].split("-")[0]
+    if before:
+        assert channel.newest_id == ids[-1]
+    else:
+        assert channel.newest_id.split("-")[0] != parents and channel.newest_id.endswith("-0")
+        assert received(channel, channel.newest_id)[0] == []
+    channel.add_message(None, "%d" % (before + 1))
+    assert channel.newest_id.split("-")[0] != parents
+    assert channel.newest_id.endswith("-%d" % (before + 1))
+    # What was kept before the fork is known after it, and so is the one that was discarded last.
+    for number, event_id in enumerate(ids):
+        got = received(channel, event_id)[0]
+        first = max(number, before - 4) + 1
+        told = [] if before and number >= before - 4 else RESET
+        assert got == told + messages(*range(first, before + 2))
 
 
 if hasattr(os, "fork"):

@@ -251,6 +251,27 @@ def test_the_header_counts_before_the_query(sent):
     assert last_event_id(sent) == "2"
 
 
+@pytest.mark.parametrize("attributes, event_id", [
+    # aiohttp, whose `query_string` is half decoded.
+    (dict(path_qs="/events?x=?&lastEventId=%252B", query_string="x=?&lastEventId=%2B",
+          query={"lastEventId": "%2B"}), "%2B"),
+    (dict(path_qs="/lastEventId=7", query_string="lastEventId=7"), None),
+    # Sanic and Falcon; Tornado.
+    (dict(query_string="lastEventId=a+b"), "a b"), (dict(query_string=b"lastEventId=7"), "7"),
+    (dict(path_qs=None, query_string="lastEventId=7", query="lastEventId=8"), "7"),
+    (dict(query="&lastEventId=a%20b"), "a b"),
+    (dict(query_string=None, query={"lastEventId": "7"}), None), (dict(query=["lastEventId=7"]),
+                                                                  None),
+])
+def test_last_event_id_of_the_query_of_a_request_that_has_headers_alone(attributes, event_id):
+    assert last_event_id(Request(headers={}, **attributes)) == event_id
+    assert last_event_id(Request(headers={"Last-Event-ID": "1"}, **attributes)) == "1"
+    # Not where there is an environ or a scope.
+    for more in (dict(scope=scope_with(b"")), dict(environ=environ_with(b"")),
+                 dict(META=environ_with(b""))):
+        assert last_event_id(Request(**dict(attributes, **more))) is None
+
+
 @pytest.mark.parametrize("sent", [
     # A scope without a query, and values that no server hands over.
     {"type": "http", "headers": []}, {"type": "http", "headers": [], "query_string": None},

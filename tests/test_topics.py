@@ -482,7 +482,7 @@ def test_keep_is_a_bool(keep, target):
                 lambda to: to.add_comment("x", keep=keep)]:
         with pytest.raises(TypeError) as info:
             add(target(channel))
-        assert "keep" in str(info.value)
+        assert str(info.value).endswith("keep must be True or False, not " + type(keep).__name__)
     assert channel.newest_id == own_id(channel, 0)
 
 

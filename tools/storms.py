@@ -43,6 +43,7 @@ class Crew(object):
 
     def add(self, function, *arguments):
         errors = []
+        done = threading.Event()
 
         def run():
             self.begin.wait()
@@ -50,22 +51,23 @@ class Crew(object):
                 function(*arguments)
             except:     # noqa: E722 (Java's exceptions are no BaseException)
                 errors.append(traceback.format_exc())
+            done.set()
 
         thread = threading.Thread(target=run)
         thread.daemon = True
         thread.start()
-        self.threads.append((thread, errors))
+        self.threads.append((done, errors))
         return thread
 
     def run(self):
         self.begin.set()
         until = time.time() + 60 * MINUTES
-        for thread, errors in self.threads:
+        # Not join: another thread may do so, too, and on PyPy it raises then.
+        for done, _ in self.threads:
             # Looked at again and again: one that failed may leave another waiting.
-            while thread.is_alive() and not any(errors for _, errors in self.threads):
-                thread.join(0.1)
+            while not done.wait(0.1) and not any(errors for _, errors in self.threads):
                 assert time.time() < until, "a thread hangs"
-        for thread, errors in self.threads:
+        for _, errors in self.threads:
             assert not errors, errors[0]
 
 
@@ -463,14 +465,12 @@ def check_topics(client, log):
 
 
 def visit(channel, topics):
-    """A stream that comes, hears each topic, and goes."""
+    """A stream that comes, hears what is for the first of its topics, and goes."""
     stream = channel.open(None, topics)
-    for topic in topics:
-        stream.flush()
-        channel.to(topic).add_message("greeting", "hello", keep=False)
-        # It may have been closed: too much was pending.
-        assert stream.closed or b"hello" in stream.data_to_send(), "joined, and does not hear"
-        assert stream.closed or stream in channel.to(topic).streams, "joined, and is not there"
+    channel.to(topics[0]).add_message("greeting", "hello", keep=False)
+    # It may be closed at any time: too much is pending.
+    assert b"hello" in stream.data_to_send() or stream.closed, "joined, and does not hear"
+    assert stream in channel.to(topics[0]).streams or stream.closed, "joined, and is not there"
     stream.close()
 
 
@@ -512,7 +512,7 @@ def topic_storm(way, history, max_pending):
 
     def come_and_go():
         while not done.is_set():
-            visit(channel, ["busy", "hall"])
+            visit(channel, ["hall", "busy"])
 
     def finish():
         for thread in writers:
