@@ -428,8 +428,8 @@ _ADD_EVENT = re.compile(r"add_event_(\w+)\Z")
 class _Adding(object):
     """The calls that add, for `Sse` and `Channel`.
 
-    These define `_add(block, id_block=None)`. `id_block` is that of a message, b"" if the message
-    has no id of its own, and None for any other block.
+    These define `_add(block, id_block=None)`. `id_block` is the end of a message with an id of its
+    own, as `_id_block` makes it; b"" for a message without one, None for any other block.
     """
 
     __slots__ = ()
@@ -455,11 +455,9 @@ class _Adding(object):
         head = _HEADS.get(event) if type(event) is _TEXT else None
         if head is None:
             head = _head(event)
-        if event_id is None:
-            self._add(_block(head, b"\ndata: ", text, b"\n\n"), b"")
-        else:
-            id_block = _id_block(event_id)
-            self._add(_block(head, b"\ndata: ", text, b"\n" + id_block), id_block)
+        id_block = b"" if event_id is None else _id_block(event_id)
+        tail = b"\n" + id_block if id_block else b"\n\n"
+        self._add(_block(head, b"\ndata: ", text, tail), id_block)
 
     def add_json(self, event, value, event_id=None, default=None):
         """Add an event whose data is `value` as compact JSON, in ASCII.
@@ -583,7 +581,8 @@ class Sse(_Adding):
     # of the list before it takes blocks: an id that is set later must not overtake them.
     _pending_id = ()
 
-    # A channel's function that removes this one from the open streams; `_end` calls it.
+    # A channel's function that removes this one from the open streams; `_end` calls it. One with a
+    # store sets `_log`, too: what follows the store has to live as long as the stream.
     _leave = None
 
     # What wakes those who wait in `drain`. They append it, then look; a stream takes, then calls.
