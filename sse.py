@@ -505,10 +505,9 @@ def _prepare(producer, run):
     return functools.partial(copy_context().run, run) if copy_context else run
 
 
-def _start_thread(target, *args):
+def _daemon(target, *args):
     thread = threading.Thread(target=target, args=args)
     thread.daemon = True
-    thread.start()
     return thread
 
 
@@ -773,7 +772,7 @@ class Sse(_Adding):
         try:
             yield b""
             if produce is not None and not self._closed:
-                _start_thread(produce, self._wake, failures)
+                _daemon(produce, self._wake, failures).start()
             # The first chunk comes at once: servers send the headers with it.
             filler = _COMMENT
             if keepalive is None:
@@ -933,7 +932,7 @@ def _start(producer, waker):
     if iscoroutinefunction(producer):
         waker.produced(*_outcome(waker.sse, producer, waker.sse))
     else:
-        _start_thread(_prepare(producer, waker.call))
+        _daemon(_prepare(producer, waker.call)).start()
 
 
 class _Waker(object):
@@ -1653,9 +1652,7 @@ class _Following(_Log):
         until = _now() + _PATIENCE
         with self.changed:
             if not self.ended and (self.thread is None or not self.thread.is_alive()):
-                self.thread = thread = threading.Thread(
-                    target=_follow, args=(weakref.ref(self),))
-                thread.daemon = True
+                self.thread = thread = _daemon(_follow, weakref.ref(self))
                 try:
                     thread.start()
                 except _thread.error as error:      # there are too many
