@@ -428,8 +428,8 @@ _ADD_EVENT = re.compile(r"add_event_(\w+)\Z")
 class _Adding(object):
     """The calls that add, for `Sse` and `Channel`.
 
-    These define `_add(block, id_block=None)`. `id_block` is that of a message, b"" if the message
-    has no id of its own, and None for any other block.
+    These define `_add(block, id_block=None)`. `id_block` is the end of a message with an id of its
+    own, as `_id_block` makes it; b"" for a message without one, None for any other block.
     """
 
     __slots__ = ()
@@ -455,11 +455,9 @@ class _Adding(object):
         head = _HEADS.get(event) if type(event) is _TEXT else None
         if head is None:
             head = _head(event)
-        if event_id is None:
-            self._add(_block(head, b"\ndata: ", text, b"\n\n"), b"")
-        else:
-            id_block = _id_block(event_id)
-            self._add(_block(head, b"\ndata: ", text, b"\n" + id_block), id_block)
+        id_block = b"" if event_id is None else _id_block(event_id)
+        tail = b"\n" + id_block if id_block else b"\n\n"
+        self._add(_block(head, b"\ndata: ", text, tail), id_block)
 
     def add_json(self, event, value, event_id=None, default=None):
         """Add an event whose data is `value` as compact JSON, in ASCII.
@@ -507,10 +505,9 @@ def _prepare(producer, run):
     return functools.partial(copy_context().run, run) if copy_context else run
 
 
-def _start_thread(target, *args):
+def _daemon(target, *args):
     thread = threading.Thread(target=target, args=args)
     thread.daemon = True
-    thread.start()
     return thread
 
 
@@ -583,7 +580,8 @@ class Sse(_Adding):
     # of the list before it takes blocks: an id that is set later must not overtake them.
     _pending_id = ()
 
-    # A channel's function that removes this one from the open streams; `_end` calls it.
+    # A channel's function that removes this one from the open streams; `_end` calls it. One with a
+    # store sets `_log`, too: what follows the store has to live as long as the stream.
     _leave = None
 
     # What wakes those who wait in `drain`. They append it, then look; a stream takes, then calls.
@@ -774,7 +772,7 @@ class Sse(_Adding):
         try:
             yield b""
             if produce is not None and not self._closed:
-                _start_thread(produce, self._wake, failures)
+                _daemon(produce, self._wake, failures).start()
             # The first chunk comes at once: servers send the headers with it.
             filler = _COMMENT
             if keepalive is None:
@@ -934,7 +932,7 @@ def _start(producer, waker):
     if iscoroutinefunction(producer):
         waker.produced(*_outcome(waker.sse, producer, waker.sse))
     else:
-        _start_thread(_prepare(producer, waker.call))
+        _daemon(_prepare(producer, waker.call)).start()
 
 
 class _Waker(object):
@@ -1654,9 +1652,7 @@ class _Following(_Log):
         until = _now() + _PATIENCE
         with self.changed:
             if not self.ended and (self.thread is None or not self.thread.is_alive()):
-                self.thread = thread = threading.Thread(
-                    target=_follow, args=(weakref.ref(self),))
-                thread.daemon = True
+                self.thread = thread = _daemon(_follow, weakref.ref(self))
                 try:
                     thread.start()
                 except _thread.error as error:      # there are too many
