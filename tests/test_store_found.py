@@ -379,8 +379,8 @@ def test_a_log_that_begins_anew_has_a_place_all_the_while():
     """Those who look at it, without a lock, do it twice: whether there is one, and where."""
     channel, sse, store = following(history=5)
     log = channel._Channel__sse_log.logs[os.getpid()]
-    keep, places = log.add_to_history, []
-    log.add_to_history = lambda *message: places.append(log.read) or keep(*message)
+    add_to_history, places = log.add_to_history, []
+    log.add_to_history = lambda *message: places.append(log.read) or add_to_history(*message)
     store.other = [lambda place, base, entries: (place, 0, entries)]
     channel.add_message(None, "x")
     wait_for(sse, b"event: reset")
