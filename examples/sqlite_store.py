@@ -59,7 +59,8 @@ class Own(object):
 
 def which(path):
     with suppress(FileNotFoundError):
-        return os.stat(path).st_dev, os.stat(path).st_ino
+        stat = os.stat(path)
+        return stat.st_dev, stat.st_ino
 
 
 def before_fork():
