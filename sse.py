@@ -1746,6 +1746,7 @@ class _Audience(_Adding):
     def __init__(self, log, topics):
         self.__sse_log = log
         self.__topics = topics      # None: all streams
+        self.__sender = _Sender(log, topics, True)
 
     @property
     def closed(self):
@@ -1762,7 +1763,9 @@ class _Audience(_Adding):
         `ValueError`. `BufferError` for a block larger than `max_pending`: it would close every
         stream.
         """
-        _Sender(self.__sse_log, self.__topics, keep).add_message(event, text, encoding, event_id)
+        # A new one for each message would cost 90 ns.
+        sender = self.__sender if keep is True else _Sender(self.__sse_log, self.__topics, keep)
+        sender.add_message(event, text, encoding, event_id)
 
     def add_json(self, event, value, event_id=None, default=None, keep=True):
         """Add an event, as `Sse.add_json` does; `keep` as for `add_message`."""
