@@ -1296,8 +1296,10 @@ class _Log(object):
         try:
             self.inside.add(thread)
             with self.lock:
-                job(*args)
-                self.work()
+                try:
+                    job(*args)
+                finally:
+                    self.work()     # inner calls have returned: what they left is sent all the same
         finally:
             self.inside.discard(thread)
         # One may have been left since the last look.

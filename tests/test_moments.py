@@ -489,3 +489,23 @@ def test_a_signal_handler_that_raises_does_not_silence_its_thread():
         channel.add_message(None, "1")
     channel.add_message(None, "2")
     assert client.data_to_send() == data("2")
+
+
+def test_an_add_in_the_middle_of_an_add_that_is_interrupted():
+    """It has returned: it must not wait until somebody adds another message."""
+    channel = silent(history=5)
+    clients = [channel.open("0"), channel.open("0")]
+    woken = []
+
+    def wake():
+        woken.append(1)
+        if len(woken) == 2:
+            channel.add_message(None, "inner")
+            raise KeyboardInterrupt
+
+    for client in clients:
+        client._wake = wake
+    with pytest.raises(KeyboardInterrupt):
+        channel.add_message(None, "outer")
+    left, = [client for client in clients if not client.closed]
+    assert b"data: inner" in left.data_to_send()
