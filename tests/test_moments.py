@@ -267,6 +267,11 @@ class Client(object):
         return [text for _, text, _ in self.decoder.events]
 
 
+def open_and_close(channel, client):
+    client.other = channel.open()
+    client.other.close()
+
+
 CALLS = [
     lambda channel, client: channel.add_message(None, "1"),
     lambda channel, client: channel.to("all", "solo").add_message(None, "1", event_id="own"),
@@ -276,7 +281,7 @@ CALLS = [
     lambda channel, client: channel.newest_id,
     lambda channel, client: client.sse.close(),
     lambda channel, client: channel.streams,
-    lambda channel, client: channel.open().close(),
+    open_and_close,
     lambda channel, client: channel.open(None, ["solo"]),
     lambda channel, client: channel.to("solo").close(),
 ]

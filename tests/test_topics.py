@@ -911,69 +911,6 @@ def test_one_user_costs_what_his_streams_cost(act, history):
         gc.enable()
 
 
-# -- One order, and nobody else's errors --------------------------------------------------
-
-
-def test_a_stream_that_fails_reaches_nobody_else():
-    channel = silent(history=5)
-    first, failing, last = [channel.open(channel.newest_id, "a") for _ in range(3)]
-
-    def fail():
-        if not failing.closed:
-            raise OSError
-
-    failing._wake = fail
-    channel.to("a").add_message(None, "x", event_id=1)
-    assert failing.closed and set(channel.to("a").streams) == {first, last}
-    assert data(first) == data(last) == ["x"]
-
-
-def test_an_interrupted_add_closes_those_that_did_not_get_it_and_no_others():
-    channel = silent(history=5)
-    other = channel.open(channel.newest_id, "b")
-    clients = [channel.open(channel.newest_id, "a") for _ in range(3)]
-
-    def interrupt():
-        if not clients[1].closed:
-            raise KeyboardInterrupt
-
-    clients[1]._wake = interrupt
-    with pytest.raises(KeyboardInterrupt):
-        channel.to("a").add_message(None, "x", event_id=1)
-    for client in clients:
-        assert client.closed or data(client) == ["x"]
-    assert not other.closed
-    assert received(channel, "unknown", "a") == ["reset", "x"]
-
-
-def test_calls_in_the_middle_of_an_add():
-    channel = silent(history=5)
-    client, other = channel.open(channel.newest_id, "a"), channel.open(channel.newest_id, "b")
-    inner = [lambda: channel.to("b").add_message(None, "inner"),
-             lambda: opened.append(channel.open(None, "b")),
-             lambda: channel.to("b").streams,
-             lambda: channel.to("c").close()]
-    opened = []
-
-    def wake():
-        while inner:
-            inner.pop(0)()
-
-    client._wake = wake
-    channel.to("a", "b").add_message(None, "outer")
-    assert data(other) == ["outer", "inner"] and data(client) == ["outer"]
-    assert set(channel.to("b").streams) == {other, opened[0]}
-
-
-def test_a_close_in_the_middle_of_an_add():
-    channel = silent()
-    clients = [channel.open(None, topics) for topics in ("a", ["a", "b"], "b")]
-    clients[0]._wake = clients[1]._wake = lambda: channel.to("b").close()
-    channel.to("a").add_message(None, "x")
-    assert data(clients[0]) == data(clients[1]) == ["x"]
-    assert channel.streams == [clients[0]]
-
-
 # -- Names that a subclass cannot break ---------------------------------------------------
 
 
