@@ -148,3 +148,16 @@ def test_the_bound_holds_while_a_reader_reads():
     assert events == len(added)
     # All that is freed can be used again.
     sse.add_comment("x" * (500 - len(b": \n")))
+
+
+def test_no_room_for_a_message_whose_id_another_thread_took():
+    """As test_moments.py finds it, but where coverage is measured."""
+    class Taken(list):
+        def pop(self):
+            raise IndexError
+
+    sse = Sse(default_retry=None, max_pending=5)
+    sse._pending_id = Taken([b"id: 7\n\n"])
+    with pytest.raises(BufferError):
+        sse.add_message("e", "x")
+    assert sse.data_to_send() == b""
