@@ -1,4 +1,4 @@
-"""FastAPI: python accounts.py; export SECRET_KEY=...
+"""FastAPI: pip install itsdangerous; python accounts.py; export SECRET_KEY=...;
 uvicorn --timeout-graceful-shutdown=5 users_fastapi:app"""
 
 import asyncio

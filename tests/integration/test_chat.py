@@ -147,8 +147,9 @@ def test_what_may_be_said(shared_url, body, status):
     ("GET", "/events?room=Lobby&tab=1&name=" + "a" * 41, 400, None),
 ])
 def test_statuses(shared_url, method, path, status, allow):
-    response = requests.request(method, shared_url + path, timeout=10)
-    assert (response.status_code, response.headers.get("Allow")) == (status, allow)
+    response = requests.request(method, shared_url + path, timeout=10, stream=True)
+    with contextlib.closing(response):
+        assert (response.status_code, response.headers.get("Allow")) == (status, allow)
 
 
 def connect(url, tab, **buffers):
