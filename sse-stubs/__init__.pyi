@@ -141,6 +141,7 @@ class _Store(Protocol):
     def newest(self) -> tuple[str, int]: ...
 
 class _Audience:
+    def __init__(self, log: object, topics: frozenset[str] | None) -> None: ...
     def add_message(
         self,
         event: _Text | None,

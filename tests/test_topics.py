@@ -3,8 +3,10 @@
 
 from __future__ import unicode_literals
 
+import copy
 import gc
 import inspect
+import pickle
 import sys
 import threading
 import weakref
@@ -504,6 +506,24 @@ def test_the_error_for_an_unknown_attribute_names_the_class():
     with pytest.raises(AttributeError) as info:
         to.add_evnt_x
     assert str(info.value) == "%r object has no attribute 'add_evnt_x'" % type(to).__name__
+
+
+def test_repr():
+    channel = silent()
+    stream = channel.open(None, "a")
+    assert repr(channel.to("a", "b")) == "<_Audience: 1 streams>"
+    assert repr(channel.to()) == "<_Audience: 0 streams>"
+    stream.close()
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+@pytest.mark.parametrize("target", [lambda channel: channel, lambda channel: channel.to("a")])
+def test_no_copies(duplicate, target):
+    """Two with one set of streams, and two orders."""
+    original = target(silent())
+    with pytest.raises(TypeError) as info:
+        duplicate(original)
+    assert str(info.value) == "%s cannot be copied or pickled" % type(original).__name__
 
 
 # -- What was missed ----------------------------------------------------------------------
