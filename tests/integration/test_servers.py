@@ -143,7 +143,7 @@ def test_first_bytes_at_once(server):
 
 def test_first_bytes_at_once_where_nothing_waits(server):
     start = time.time()
-    with Client(server.url("/empty?empty=yes")) as client:
+    with Client(server.url("/empty?empty=yes&keepalive=60")) as client:
         assert client.read_until(b"\n") == COMMENT
         assert time.time() - start < 1
 
