@@ -23,6 +23,17 @@ def new():
     return job
 
 
+def run_with_tqdm(job, rows):
+    """The numbers of a tqdm bar reach the page."""
+    from tqdm import tqdm
+    bar = tqdm(rows)
+    bar.display = lambda *_, **__: report(
+        job, n=bar.n, total=bar.total, elapsed=bar.format_dict["elapsed"])
+    for row in bar:
+        pass        # the work
+    report(job, n=bar.n, total=bar.total, elapsed=bar.format_dict["elapsed"], end="done")
+
+
 def run(job, fails):
     start = time.time()
     n, end, error = 0, "done", None

@@ -1,5 +1,7 @@
 import asyncio
 
+import answer_post
+from fastapi.testclient import TestClient
 from fastapi_app import app, channel
 from httpx import ASGITransport, AsyncClient
 
@@ -19,3 +21,8 @@ def test_events():
     response = asyncio.run(get())
     assert response.headers["Content-Type"] == "text/event-stream"
     assert 'event: news\ndata: "hello"\n' in response.text
+
+
+def test_answer():
+    response = TestClient(answer_post.app).post("/answer", json={"text": "Why?"})
+    assert response.text.endswith('event: word\ndata: "Why?"\n\nevent: done\ndata: null\n\n')

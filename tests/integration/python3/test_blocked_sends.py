@@ -1,6 +1,6 @@
 """Clients that stop reading: each holds a thread of the server until it disconnects, by default.
 
-With a timeout, which examples/slow_client.py sets, it holds it for some seconds.
+With a timeout, which slow_client.py sets, it holds it for some seconds.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import time
 import psutil
 import pytest
 import requests
-from loopback import EXAMPLES, free_port, python, running, wait_for
+from loopback import free_port, python, running, wait_for
 
 SLOW = 5
 SET = "settimeout(60)"
@@ -22,7 +22,7 @@ FLASK = ["-m", "flask", "--app=slow_client", "run", "--port={port}"]
 
 @contextlib.contextmanager
 def serving(folder, command, seconds):
-    with open(os.path.join(EXAMPLES, "slow_client.py")) as source:
+    with open(os.path.join(os.path.dirname(__file__), "slow_client.py")) as source:
         text = source.read()
     assert SET in text
     (folder / "slow_client.py").write_text(text.replace(SET, "settimeout(%s)" % seconds))

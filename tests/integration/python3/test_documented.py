@@ -135,8 +135,8 @@ def project(tmp_path):
         'MIDDLEWARE = os.environ.get("MIDDLEWARE", "").split()\n'
         'ROOT_URLCONF = "urls"\nSECRET_KEY = "for tests"\n')
     (tmp_path / "urls.py").write_text(
-        "from django.urls import include, path\n"
-        'urlpatterns = [path("", include("news.urls"))]\n')
+        "from django.urls import path\nfrom news import views\n"
+        'urlpatterns = [path("events", views.events), path("add", views.add)]\n')
     (tmp_path / "asgi.py").write_text(
         "from django.core.asgi import get_asgi_application\n"
         "application = get_asgi_application()\n")

@@ -6,6 +6,7 @@ import urllib.parse
 
 import pytest
 import requests
+import tqdm
 
 from loopback import Client, EXAMPLES, python, running, wait_for
 
@@ -110,12 +111,12 @@ def test_the_page(job, browser, tmpdir):
 
 def test_tqdm(monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
-    import job_tqdm
+    import job
     states = []
-    monkeypatch.setattr(job_tqdm, "report", lambda job, **state: states.append(state))
+    monkeypatch.setattr(job, "report", lambda job, **state: states.append(state))
     # By default it shows a row at most every tenth of a second.
-    monkeypatch.setattr(job_tqdm, "tqdm", functools.partial(job_tqdm.tqdm, mininterval=0))
-    job_tqdm.run("name", ["a", "b", "c"])
+    monkeypatch.setattr(tqdm, "tqdm", functools.partial(tqdm.tqdm, mininterval=0))
+    job.run_with_tqdm("name", ["a", "b", "c"])
     assert [state["n"] for state in states if "end" not in state][:3] == [1, 2, 3]
     assert all(state["total"] == 3 and state["elapsed"] >= 0 for state in states)
     assert (states[-1]["n"], states[-1]["end"]) == (3, "done")
