@@ -113,8 +113,9 @@ def test_an_add_wakes_the_read_of_its_process(store, monkeypatch):
     monkeypatch.setattr(sqlite_store, "ROUND", 60)
     monkeypatch.setattr(store, "look", look)
     threading.Thread(target=lambda: looked.wait() and add(store, "x")).start()
-    while not store.read(place, 0)[2]:
-        pass
+    begun = time.monotonic()
+    assert blocks(store.read(place, 0)[2]) == [b"x"]
+    assert time.monotonic() - begun < 30
 
 
 def test_an_add_of_another_process_is_read_soon(store, path):
