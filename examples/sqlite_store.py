@@ -52,7 +52,7 @@ class Own(object):
     def __init__(self):
         self.idle, self.busy = [], set()    # connections, and calls that use others
         self.file = self.shm = None         # of the last connection
-        self.read, self.at = None, {}       # the file, and when its last entry came, of `read`
+        self.at = {}                        # when the last entry came that was read
         self.wake = threading.Lock()        # free: this process has added something
         self.wake.acquire()
 
@@ -195,9 +195,8 @@ class SQLiteStore(object):
         connection.execute("BEGIN")
         now, trimmed, newest, at = connection.execute(STATE, [number]).fetchone()
         now, newest, base = now.decode(), newest or 0, None
-        if epoch == now and (own.read != connection.file or number > newest
-                             or at and own.at.get(number, at) != at):
-            # Restored: ids come twice. The first process that sees it draws a new epoch.
+        if epoch == now and (number > newest or at and own.at.get(number, at) != at):
+            # An older copy: ids come twice. The first process that sees it draws a new epoch.
             connection.execute("COMMIT")
             connection.execute("UPDATE log SET epoch = ? WHERE epoch = ?",
                                [uuid.uuid4().hex[:12], epoch])
@@ -209,7 +208,6 @@ class SQLiteStore(object):
             rows = connection.execute(ENTRIES + "keep AND id > ? ORDER BY id DESC LIMIT ?",
                                       [trimmed, history + 1]).fetchall()[::-1]
             base = rows.pop(0)[0] if len(rows) > history else trimmed
-        own.read = connection.file
         own.at = {newest: connection.execute(STATE, [newest]).fetchone()[3]}
         connection.execute("COMMIT")
         return (now, newest), base, [(number, block, topics_of(topics), keep == 1)

@@ -113,8 +113,9 @@ def test_an_add_wakes_the_read_of_its_process(store, monkeypatch):
     monkeypatch.setattr(sqlite_store, "ROUND", 60)
     monkeypatch.setattr(store, "look", look)
     threading.Thread(target=lambda: looked.wait() and add(store, "x")).start()
-    while not store.read(place, 0)[2]:
-        pass
+    begun = time.monotonic()
+    assert blocks(store.read(place, 0)[2]) == [b"x"]
+    assert time.monotonic() - begun < 30
 
 
 def test_an_add_of_another_process_is_read_soon(store, path):
@@ -281,6 +282,34 @@ def test_the_file_changes_while_processes_use_it(store, path, change, kept, afte
         assert other.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+def test_a_start_after_the_file_was_deleted_while_others_have_it_open(path):
+    run = process("store.add(b'old', None, True); say('ready'); sys.stdin.readline()\n"
+                  "for _ in range(3): store.add(b'b', None, True)\n", path)
+    assert run.stdout.readline() == "ready\n"
+    os.unlink(path)
+    store = SQLiteStore(path)
+    add(store, "a", "a")
+    said(run)
+    add(store, "c")
+    assert blocks(store.read(None, 10)[2]) == [b"a", b"a", b"b", b"b", b"b", b"c"]
+
+
+def test_an_add_into_a_file_that_is_deleted_meanwhile_is_made_again(store, path, monkeypatch):
+    add(store, "a")
+    which = sqlite_store.which
+
+    def delete_after_the_look(looked):
+        file = which(looked)
+        if looked == path:
+            monkeypatch.setattr(sqlite_store, "which", which)
+            os.unlink(path)
+        return file
+
+    monkeypatch.setattr(sqlite_store, "which", delete_after_the_look)
+    [number] = add(store, "b")
+    assert store.read(None, 10)[2] == [(number, b"b", None, True)]
+
+
 def test_deleted_again_and_again_while_processes_add(path):
     """No add is confirmed that is neither in the file nor in one that was deleted after it."""
     processes = [process("while True:\n"
@@ -436,11 +465,13 @@ def follow():
 
 found = []
 gevent.spawn(tick)
+gevent.sleep(0.1)
 follower = threading.Thread(target=follow)
 follower.start()
 say("ready")
 store.add(b"x", None, True)
 follower.join()
+gevent.sleep(0.1)
 say(max(gaps))
 """
 
