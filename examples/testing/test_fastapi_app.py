@@ -1,3 +1,5 @@
+"""Tests of FastAPI applications: a channel, and an answer."""
+
 import asyncio
 
 import answer_post
