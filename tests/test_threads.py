@@ -211,3 +211,19 @@ def test_what_is_added_is_sent_or_refused_when_another_thread_closes():
         accepted = [number + b"\n\n" for number in accepted]
         # The one that runs at the very moment of close() may be lost, no other.
         assert sent == accepted or sent == accepted[:-1]
+
+
+class Emptied(collections.deque):
+    """Of another reader, who takes the last block just before this one does."""
+
+    def popleft(self):
+        self.clear()
+        raise IndexError
+
+
+def test_a_reader_that_comes_too_late():
+    """As test_moments.py finds it, but where coverage is measured."""
+    for waiting in (1, 2):
+        sse = Sse(default_retry=None)
+        sse._buffer = Emptied([b": \n"] * waiting)
+        assert sse.data_to_send() == b""

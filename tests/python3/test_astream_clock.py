@@ -233,6 +233,21 @@ def test_an_add_whose_call_of_the_loop_fails_silences_no_later_ones(error, loop)
     assert task.result() == b"event: e\ndata: x\n\nevent: e\ndata: y\n\n"
 
 
+async def test_an_add_between_the_look_and_the_future(loop):
+    """As test_astream_moments.py finds it, but where coverage is measured."""
+    sse = Sse(None)
+    stream = await begun(sse, None)
+    create_future = loop.create_future
+
+    def create():
+        del loop.create_future
+        sse.add_message("e", "x")
+        return create_future()
+
+    loop.create_future = create
+    assert await stream.__anext__() == b"event: e\ndata: x\n\n"
+
+
 async def test_a_chunk_that_is_pending_takes_no_future(loop):
     sse = Sse(None)
     stream = sse.astream(15)
