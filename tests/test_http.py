@@ -268,7 +268,7 @@ def test_last_event_id_of_the_query_of_a_request_that_has_headers_alone(attribut
     assert last_event_id(Request(headers={"Last-Event-ID": "1"}, **attributes)) == "1"
     # Not where there is an environ or a scope.
     for more in (dict(scope=scope_with(b"")), dict(environ=environ_with(b"")),
-                 dict(META=environ_with(b""))):
+                 dict(META=environ_with(b"")), dict(environ={}), dict(META={})):
         assert last_event_id(Request(**dict(attributes, **more))) is None
 
 
