@@ -94,7 +94,9 @@ def check_metadata(wheel, version):
 
 def installed(environment, python, *requirements):
     """The interpreter of a new environment that has these and nothing else."""
-    run(sys.executable, "-m", "virtualenv", "--quiet", "--python", python, environment)
+    # What a periodic update finds is taken, an hour later, for Pythons that it does not run on.
+    run(sys.executable, "-m", "virtualenv", "--quiet", "--no-periodic-update", "--python", python,
+        environment)
     python = os.path.join(environment, "bin", "python")
     run(python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", *requirements)
     report = output(python, "-c", TRY, cwd=environment)
