@@ -957,13 +957,14 @@ class _Waker(object):
     ended = False           # no more chunks
 
     def __init__(self, sse, keepalive, start):
-        from asyncio import _get_running_loop   # novm
+        from asyncio import InvalidStateError, _get_running_loop    # novm
         self.sse = sse
         self.keepalive = keepalive
         # The chunk if nothing is pending: the first comes at once, later ones when it is time.
         self.filler = b"" if keepalive is None else _COMMENT
         self.start = start                      # None without a producer
         self.running_loop = _get_running_loop
+        self.done_already = InvalidStateError
 
     def __await__(self):
         """`aclose` gives this, to be awaited or not: there is nothing to wait for."""
@@ -995,9 +996,8 @@ class _Waker(object):
         if future is not None and not future.done():
             try:
                 future.set_result(None)
-            except Exception:
-                if not future.done():   # if it is, a signal handler was here meanwhile
-                    raise
+            except self.done_already:   # by a signal handler, meanwhile
+                pass
 
     def _tick(self):
         self.timer = None
@@ -1521,14 +1521,28 @@ def _warn(message, *args):
         pass    # a handler's fault: the thread goes on
 
 
-def _follow(weak):
+def _follow(weak, store, size):
     """The thread that reads a log's store, for as long as somebody holds the log."""
     while True:
         log = weak()
-        if log is None or not log.follow():
+        if log is None or not log.follows():
             return
+        place = log.read
+        del log         # while it reads: on PyPy it would never be collected
+        result = error = None
+        try:
+            result = store.read(place, size)
+        except BaseException as caught:     # gevent's Timeout is one: nobody else would go on
+            if type(caught).__name__ == "GreenletExit":
+                raise       # whoever kills a greenlet waits until it ends
+            error = caught
+        log = weak()
+        # After a fork a greenlet goes on in the child, even in the middle of a read.
+        if log is None or not log.follows():
+            return
+        log.took(result, error)
         away = log.away
-        del log         # it ends here if nobody else holds it
+        del log, result, error
         if away:
             time.sleep(_PAUSE)
 
@@ -1563,30 +1577,28 @@ class _Following(_Log):
         if topics is None or topics:
             self.store.add(block, topics and sorted(topics), keep and id_block is not None)
 
-    def follow(self):
-        """Read once, and send what was read; whether to go on. It outlives errors."""
-        # Another thread's turn: start() of this one was interrupted, and another was started.
-        if (self.ended or self.pid != os.getpid()
-                or self.thread is not threading.current_thread()):
-            return False
-        away = True
+    def follows(self):
+        """Whether this is its thread, and goes on."""
+        # It is not, if start() was interrupted and another one was started.
+        return (not self.ended and self.pid == os.getpid()
+                and self.thread is threading.current_thread())
+
+    def took(self, result, error):
+        """Send what was read. It outlives errors."""
         try:
-            result = self.store.read(self.read, self.size)
-            # After a fork a greenlet goes on in the child, even in the middle of a read.
-            if self.pid != os.getpid():
-                return False
-            self.run(self.receive, *self.checked(*result))
-            away = False
-        except BaseException as error:      # gevent's Timeout is one: nobody else would go on
-            if type(error).__name__ == "GreenletExit":
-                raise       # whoever kills a greenlet waits until it ends
+            if error is None:
+                self.run(self.receive, *self.checked(*result))
+        except BaseException as caught:
+            if type(caught).__name__ == "GreenletExit":
+                raise
+            error = caught
+        if error is not None:
             if not self.away:
                 _warn("the store cannot be read: %r", error)
             error.__traceback__ = None      # its frames hold this log, if somebody keeps it
         with self.changed:
-            self.away = away
+            self.away = error is not None
             self.changed.notify_all()
-        return True
 
     def receive(self, place, base, entries):
         """Send what was read. With a `base` the log begins anew, and every stream is told."""
@@ -1654,7 +1666,8 @@ class _Following(_Log):
         until = _now() + _PATIENCE
         with self.changed:
             if not self.ended and (self.thread is None or not self.thread.is_alive()):
-                self.thread = thread = _daemon(_follow, weakref.ref(self))
+                self.thread = thread = _daemon(
+                    _follow, weakref.ref(self), self.store, self.size)
                 try:
                     thread.start()
                 except _thread.error as error:      # there are too many

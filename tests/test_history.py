@@ -205,6 +205,17 @@ def test_the_channels_own_ids():
     assert received(channel, epoch + "-0")[0] == [("a", "1"), ("b", "2"), ("c", "3")]
 
 
+def test_an_id_that_looks_like_one_of_them_is_refused():
+    """A client that has it would skip what was added in between."""
+    channel = Channel(history=3, default_retry=None)
+    newest = channel.newest_id
+    for event_id in newest, newest[:-1] + "7", newest[:-1]:
+        with pytest.raises(ValueError):
+            channel.add_message(None, "x", event_id=event_id)
+    assert channel.newest_id == newest
+    channel.add_message(None, "x", event_id=Channel(history=3).newest_id)
+
+
 def test_those_of_another_run_are_not_known():
     first, second = Channel(history=3, default_retry=None), Channel(history=3, default_retry=None)
     for channel in first, second:

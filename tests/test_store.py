@@ -572,6 +572,18 @@ def test_the_thread_of_a_channel_that_was_let_go_of_ends(store, warnings, monkey
     assert weak() is None
 
 
+@pytest.mark.native
+def test_a_stream_that_leaves_while_all_are_told(store):
+    channel = following(store)
+    sse = channel.open()
+    sse.flush()
+    log(channel).streams[lambda: None] = frozenset()    # a reference that is dead
+    store.epoch = "e2"
+    while log(channel).read[0] != "e2":
+        store.next_read()
+    assert bytes(sse).startswith(b"event: reset\n")
+
+
 # -- Ids ----------------------------------------------------------------------------------
 
 
