@@ -91,7 +91,7 @@ def test_a_stream_that_was_let_go_of_has_left():
 
 def test_head_does_not_arrive():
     watched = Watched()
-    watched.open(7, request={"REQUEST_METHOD": "HEAD", "wsgi.version": (1, 0)})
+    watched.open(7, request={"REQUEST_METHOD": str("HEAD"), "wsgi.version": (1, 0)})
     sse = watched.open(8)
     assert watched.told() == (8, True)
     assert watched.presence.here() == [8]
