@@ -573,6 +573,24 @@ def test_the_thread_of_a_channel_that_was_let_go_of_ends(store, warnings, monkey
 
 
 @pytest.mark.native
+@pytest.mark.filterwarnings("ignore" if hasattr(pytest, "PytestUnhandledThreadExceptionWarning")
+                            else "default")
+def test_a_greenlet_that_is_killed_while_it_sends_ends(store, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda *_: None, raising=False)
+    channel = following(store)
+    channel.open()
+
+    def killed(*result):
+        raise type(str("GreenletExit"), (BaseException,), {})
+
+    log(channel).logs[os.getpid()].checked = killed
+    channel.add_message("e", "x")
+    thread = log(channel).thread
+    thread.join(FOREVER)
+    assert not thread.is_alive()
+
+
+@pytest.mark.native
 def test_a_stream_that_leaves_while_all_are_told(store):
     channel = following(store)
     sse = channel.open()
