@@ -16,6 +16,8 @@ import sse as module
 
 from support import rows, silent
 
+pytestmark = pytest.mark.native
+
 
 class Memory(object):
     """A log in the memory of one process."""
