@@ -284,7 +284,7 @@ async def disconnect_by_a_drop_of_a_cycle(sse, stream):
 async def test_it_is_cancelled_once_when_the_client_disconnects(disconnect):
     sse = new()
     producer = Producer()
-    streams = [await begun(sse, FOREVER, producer=producer)]
+    streams = [await begun(sse, FOREVER, producer=producer.__call__)]
     await turn()
     assert producer.events == ["began"]
     await disconnect(sse, streams.pop())
