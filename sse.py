@@ -1356,7 +1356,7 @@ class _Log(object):
             self.run(self.publish, block, id_block, topics, kept)
 
     def check_size(self, block, own_id):
-        """Raise `BufferError` for a block that no stream has room for, with its id if it gets one."""
+        """Raise `BufferError` for a block that no stream has room for, with the id it may get."""
         size = len(block) + (self.longest_id if own_id else 0)
         if self.max_pending is not None and size > self.max_pending:
             raise BufferError(_TOO_MANY % (size, self.max_pending))
