@@ -15,7 +15,7 @@ import secrets
 import sqlite3
 import time
 
-PATH = os.environ.get("ACCOUNTS", "accounts.db")
+PATH = os.path.abspath(os.environ.get("ACCOUNTS", "accounts.db"))
 DAYS = 30       # a session is good for
 
 User = collections.namedtuple("User", "id name admin")

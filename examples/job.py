@@ -45,7 +45,8 @@ def report(job, **state):
 def newest(job):
     """The newest state of a job; None if there is no such job."""
     with database() as connection:
-        row = connection.execute("SELECT time, state FROM jobs WHERE name = ?", (job,)).fetchone()
+        row = connection.execute(
+            "SELECT time, state FROM jobs WHERE name = ?", (job,)).fetchone()
     if row is None:
         return None
     state = json.loads(row[1])

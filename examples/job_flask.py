@@ -1,4 +1,7 @@
-"""A job that outlives its page: pip install . flask && python examples/job_flask.py"""
+"""A job that outlives its page: pip install . flask && python examples/job_flask.py
+
+With a store in job.py: gunicorn -w 2 --threads=50 job_flask:app
+"""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""`Presence` for all processes: who is connected anywhere, within ten seconds also after a kill.
+"""`Presence` for all processes: who is connected anywhere.
 
     SQLitePresence("presence.db", channel, "user:%d", changed)             # of one machine
     RedisPresence(redis.Redis(), "presence", channel, "user:%d", changed)  # of many
