@@ -491,7 +491,8 @@ def test_an_answer_that_is_none_is_read_again(store, answer):
     assert bytes(late) == wire
 
 
-def test_a_first_answer_without_a_base(store):
+def test_a_first_answer_without_a_base(store, monkeypatch):
+    monkeypatch.setattr(module, "_PAUSE", 0.5)
     store.change = lambda place, base, entries: (place, None, entries)
     channel = following(store)
     channel.add_message(None, "x")
