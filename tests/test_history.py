@@ -70,21 +70,6 @@ def test_what_a_client_missed(history, count, last_event_id, events):
     assert received(channel, last) == ([], last)
 
 
-@pytest.mark.parametrize("history, count", [(5, 10), (5, 3), (5, 0), (1, 7)])
-def test_a_client_that_is_cut_off_right_after_it_was_told(history, count):
-    channel = filled(history, count)
-    client = Decoder()
-    client.feed(channel.open("unknown").data_to_send().split(b"\n\n")[0] + b"\n\n")
-    assert [name for name, _, _ in client.events] == ["reset"]
-    kept = range(max(1, count - history + 1), count + 1)
-    assert received(channel, client.last_event_id)[0] == messages(*kept)
-    # And if another one was added, and one discarded, meanwhile.
-    channel.add_message(None, "%d" % (count + 1), event_id=count + 1)
-    kept = range(max(1, count - history + 2), count + 2)
-    told = [] if count < history else RESET
-    assert received(channel, client.last_event_id)[0] == told + messages(*kept)
-
-
 @pytest.mark.parametrize("nothing", [None, "", b"", b"\xff", {"REQUEST_METHOD": str("GET")}])
 def test_a_new_client_gets_nothing_of_the_past_but_the_newest_id(nothing):
     for count in 0, 3, 10:
