@@ -673,6 +673,7 @@ def test_an_id_that_nobody_gave_is_unknown_at_once(store, bad):
     client = decode(channel.open(bad).data_to_send())
     assert [text or name for name, text, _ in client.events] == ["reset", "a", "b", "c"]
     assert client.last_event_id == "e1-3"
+    channel.open("e1-3")        # and not for what was read
     assert asked.count(here) == (bad in ("e1-4", "e1-" + "9" * 30))
 
 
