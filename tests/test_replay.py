@@ -60,13 +60,13 @@ class Model(object):
             self.log.append(message)
         return message
 
-    def kept(self):
-        return self.log[max(0, len(self.log) - self.size):]
+    def trimmed(self):
+        """How many of them are kept no more."""
+        return max(0, len(self.log) - self.size)
 
     def place(self, event_id):
         """The number of the message that has this id, 0 for the start; None if it is unknown."""
-        before = self.log[-self.size - 1:-self.size]
-        for message in before + self.kept():
+        for message in self.log[max(0, self.trimmed() - 1):]:
             if message.event_id == event_id:
                 return message.number
         for number in range(len(self.log) + 1):
@@ -75,26 +75,30 @@ class Model(object):
         return None
 
     def events(self, place, topics):
-        return [("message", message.text, message) for message in self.kept()
+        return [("message", message.text, message) for message in self.log
                 if message.number > place and message.is_for(topics)]
 
     def told(self, topics):
         """The events, with their messages, that a client is sent that has missed more."""
-        last = len(self.log) - len(self.kept())
-        return [("reset", "", last)] + self.events(last, topics)
+        return [("reset", "", self.trimmed())] + self.events(self.trimmed(), topics)
 
     def missed(self, event_id, topics):
         """The events that a client with this id is sent."""
         place = self.place(event_id)
-        discarded = self.log[:len(self.log) - len(self.kept())]
-        if place is None or any(
-                message.number > place and message.is_for(topics) for message in discarded):
+        events = [] if place is None else self.events(place, topics)
+        if place is None or events and events[0][2].number <= self.trimmed():
             return self.told(topics)
-        return self.events(place, topics)
+        return events
 
 
 def pairs(events):
     return [event[:2] for event in events]
+
+
+def replayed(model, event_id, topics):
+    client = Decoder(event_id)
+    client.feed(model.channel.open(event_id, topics).data_to_send())
+    return client.events
 
 
 MESSAGES = st.lists(st.tuples(AUDIENCES, st.none() | st.sampled_from("ABC")), max_size=15)
@@ -111,13 +115,12 @@ def test_whoever_returns_from_wherever(history, messages, anything):
         ids.append(anything)
     for event_id in ids:
         for topics in LISTENS:
-            client = Decoder(event_id)
-            client.feed(model.channel.open(event_id, topics).data_to_send())
-            assert pairs(client.events) == pairs(model.missed(event_id, topics))
+            events = replayed(model, event_id, topics)
+            assert pairs(events) == pairs(model.missed(event_id, topics))
             # Cut off after any of its events, it is not told again, and gets the rest.
-            for count, event in enumerate(client.events, 1):
+            for count, event in enumerate(events, 1):
                 if event.last_event_id not in "ABC":
-                    assert pairs(client.events[count:]) == pairs(
+                    assert pairs(events[count:]) == pairs(
                         model.missed(event.last_event_id, topics))
 
 
@@ -134,12 +137,9 @@ def test_so_few_topics_are_remembered(history, messages, topics_remembered):
         sse._MAX_DISCARDED = usual
     for number in range(len(model.log) + 1):
         for topics in LISTENS:
-            event_id = model.own_id(number)
-            client = Decoder(event_id)
-            client.feed(model.channel.open(event_id, topics).data_to_send())
-            expected = model.missed(event_id, topics)
-            if pairs(client.events) != pairs(expected):
-                assert topics and pairs(client.events) == pairs(model.told(topics))
+            events = pairs(replayed(model, model.own_id(number), topics))
+            if events != pairs(model.missed(model.own_id(number), topics)):
+                assert topics and events == pairs(model.told(topics))
 
 
 class Client(object):
@@ -258,9 +258,8 @@ class Machine(RuleBasedStateMachine):
         for client in self.clients:
             client.read()
             if self.model.size:
-                assert client.got == [
-                    message.number for message in self.model.log
-                    if message.is_for(client.topics) and message.number > client.since]
+                assert client.got == [event[2].number for event in self.model.events(
+                    client.since, client.topics)]
 
 
 TestMachine = Machine.TestCase
