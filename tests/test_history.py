@@ -10,7 +10,7 @@ import six
 
 from spec_decoder import Decoder
 from sse import Channel
-from support import log, Moment, silent
+from support import evil, log, lying, Moment, silent
 
 
 def filled(history, count, **options):
@@ -92,13 +92,14 @@ def test_the_newest_id_stands_in_the_block_of_the_reconnection_time():
 
 @pytest.mark.parametrize("request_of", [
     lambda event_id: event_id,
+    lambda event_id: lying(six.text_type, evil)(event_id),
     lambda event_id: event_id.encode("utf-8"),
     lambda event_id: {"REQUEST_METHOD": str("GET"), "HTTP_LAST_EVENT_ID":
                       event_id.encode("utf-8") if six.PY2
                       else event_id.encode("utf-8").decode("latin-1")},
     lambda event_id: {"method": "GET", "headers": [(b"last-event-id", event_id.encode("utf-8"))]},
     lambda event_id: {"Last-Event-ID": event_id},
-], ids=["text", "bytes", "environ", "scope", "headers"])
+], ids=["text", "text that lies", "bytes", "environ", "scope", "headers"])
 def test_every_kind_of_request_resumes(request_of):
     for event_id in "7", "0", "\u2026", "a b", "x" * 1024:
         channel = silent(history=5)
