@@ -69,6 +69,13 @@ async def waiting(stream):
     return task
 
 
+async def one_that_waits(**kwargs):
+    """An `Sse`, its stream, and a task that waits for the second chunk."""
+    sse = new()
+    stream = await begun(sse, **kwargs)
+    return sse, stream, await waiting(stream)
+
+
 async def read(stream):
     """All chunks of `stream`, joined, without the comments."""
     chunks = []

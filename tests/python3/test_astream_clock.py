@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from loops import (
-    HERE_OR_THREAD, begun, collect, ended, in_thread, message, new, next_of, turn, waiting)
+    HERE_OR_THREAD, begun, collect, ended, in_thread, message, new, next_of, one_that_waits, turn,
+    waiting)
 from support import COMMENT
 
 
@@ -63,7 +64,7 @@ async def test_a_comment_after_so_many_seconds_of_silence(options, seconds, loop
 
 
 async def test_no_comments_with_none(loop):
-    task = await waiting(await begun(new(), None))
+    _, _, task = await one_that_waits(keepalive=None)
     await loop.advance(10 ** 9)
     assert not task.done()
     assert loop.timers == 0
@@ -88,9 +89,7 @@ async def test_the_silence_begins_with_the_last_chunk(loop):
 
 
 async def test_a_message_that_comes_with_the_comment_takes_its_place(loop):
-    sse = new()
-    stream = await begun(sse, 15)
-    task = await waiting(stream)
+    sse, stream, task = await one_that_waits(keepalive=15)
     loop.call_at(loop.now + 15, sse.add_message, "e", "x")
     await loop.advance(15)
     assert task.result() == message("x")
@@ -136,9 +135,7 @@ async def test_no_timer_after_a_producer_failed(loop):
     lambda sse, stream, task: sse.add_message("e", "the last that it reads"),
 ], ids=["close", "aclose", "aclose in a thread", "cancel", "drop"])
 async def test_no_timer_after_the_end(end, loop):
-    sse = new()
-    stream = await begun(sse, 15)
-    task = await waiting(stream)
+    sse, stream, task = await one_that_waits(keepalive=15)
     end(sse, stream, task)
     await asyncio.wait([task])
     task.cancelled() or task.exception()
@@ -159,7 +156,7 @@ async def test_an_add_in_the_thread_of_the_loop_is_no_system_call(loop):
         task = await waiting(stream)
         for _ in range(10):
             sse.add_message("e", "x")
-        await task
+        assert await task == 10 * message("x")
     assert loop.threadsafe_calls == 0
 
 
@@ -247,7 +244,6 @@ async def test_a_chunk_that_is_pending_takes_no_future(loop):
 
 async def test_a_signal_handler_that_adds_in_the_middle_of_a_wake(loop):
     """Between the look at the future and its result: no InvalidStateError at the publisher."""
-    sse = new()
     added_by_handler = []
 
     class Future(asyncio.Future):
@@ -258,7 +254,7 @@ async def test_a_signal_handler_that_adds_in_the_middle_of_a_wake(loop):
             return done
 
     loop.create_future = lambda: Future(loop=loop)
-    task = await waiting(await begun(sse))
+    sse, _, task = await one_that_waits()
     added_by_handler.append("y")
     sse.add_message("e", "x")
     assert await task == message("x") + message("y")
