@@ -312,12 +312,14 @@ async def test_signal_handlers_that_add_and_close():
         signal.pthread_kill(main, signal.SIGUSR1)
         assert handled.wait(FOREVER)
 
-    before = signal.signal(signal.SIGUSR1, handler)
     threads = Threads()
     asyncio.get_event_loop().call_soon(threads.start, add)
-    received = await read(stream)
-    threads.join()
-    signal.signal(signal.SIGUSR1, before)
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        received = await read(stream)
+        threads.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
     assert received == b"".join(message("interrupt") + message(number) for number in range(10))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import sys
 import threading
+import time
 import traceback
 import weakref
 
@@ -329,6 +330,7 @@ async def test_a_plain_function_runs_in_a_daemon_thread_of_its_own():
 async def test_a_plain_function_that_raises(error):
     def produce(sse):
         sse.add_message("e", "x")
+        time.sleep(0.05)        # the loop waits meanwhile
         raise error("x")
 
     sse = new()
