@@ -88,19 +88,6 @@ async def test_closing_the_iterator_wakes_who_waits(call, close):
         await task
 
 
-@CLOSES
-@pytest.mark.parametrize("state", ["fresh", "begun", "in a closed loop"])
-def test_closing_the_iterator_without_a_loop(state, close, loop):
-    sse = new()
-    stream = sse.astream()
-    if state != "fresh":
-        loop.run_until_complete(next_of(stream))
-    if state == "in a closed loop":
-        loop.close()
-    getattr(stream, close)()
-    assert sse.closed
-
-
 async def test_cancelled_after_the_message_came_and_before_the_task_ran():
     sse, stream, task = await one_that_waits()
     sse.add_message("e", "x")
@@ -215,14 +202,6 @@ async def test_a_second_task_that_is_cancelled_before_it_began_ends_both():
         await asyncio.wait_for(task, FOREVER)
 
 
-async def test_a_chunk_that_is_awaited_again_is_the_next_one():
-    sse = new()
-    chunk = (await begun(sse)).__anext__()
-    for number in range(3):
-        sse.add_message("e", "%d" % number)
-        assert await chunk == message(number)
-
-
 async def test_two_tasks_that_await_the_same_chunk():
     sse = new()
     chunk = (await begun(sse)).__anext__()
@@ -270,20 +249,6 @@ def test_it_is_neither_synchronous_nor_a_coroutine():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")     # deprecated, and what frameworks ask
         assert not asyncio.iscoroutinefunction(new().astream)
-
-
-@pytest.mark.parametrize("task_of", [
-    asyncio.ensure_future, asyncio.shield, lambda chunk: asyncio.wait_for(chunk, FOREVER)
-], ids=["ensure_future", "shield", "wait_for"])
-async def test_a_chunk_may_be_awaited_by_a_task_of_its_own(task_of):
-    sse = new()
-    stream = await begun(sse)
-    task = asyncio.ensure_future(task_of(stream.__anext__()))
-    await turn()
-    sse.add_message("e", "x")
-    assert await task == message("x")
-    done, _ = await asyncio.wait([asyncio.ensure_future(stream.__anext__())], timeout=0.001)
-    assert not done and not sse.closed
 
 
 # -- Who may add -------------------------------------------------------------------------
@@ -368,37 +333,19 @@ def test_a_loop_that_is_closed_while_writers_add(loop):
     sse = new()
     stream = loop.run_until_complete(begun(sse))
     threads = Threads()
-    adding = threading.Semaphore(0)
 
     def add():
-        try:
+        with pytest.raises(Closed):
             while True:
                 sse.add_message("e", "x")
-                adding.release()
-        except Closed:
-            pass
 
     for _ in range(3):
         threads.start(add)
-    for _ in range(30):
-        assert adding.acquire(timeout=FOREVER)
-    loop.run_until_complete(next_of(stream))
+    for _ in range(10):
+        loop.run_until_complete(next_of(stream))
     loop.close()
     threads.join()
     assert sse.closed
-
-
-def test_a_loop_that_was_closed_reaches_neither_publisher_nor_others(loop, new_loop):
-    channel = Channel(default_retry=None)
-    other = new_loop()
-    lost = other.run_until_complete(begun(channel.open()))
-    other.close()
-    stream = loop.run_until_complete(begun(channel.open()))
-    channel.add_message("e", "x")
-    assert len(channel.streams) == 1
-    channel.add_message("e", "y")
-    assert loop.run_until_complete(next_of(stream)) == message("x") + message("y")
-    del lost
 
 
 # -- What it costs -----------------------------------------------------------------------

@@ -88,14 +88,6 @@ async def test_the_silence_begins_with_the_last_chunk(loop):
         assert task.result() == COMMENT
 
 
-async def test_a_message_that_comes_with_the_comment_takes_its_place(loop):
-    sse, stream, task = await one_that_waits(keepalive=15)
-    loop.call_at(loop.now + 15, sse.add_message, "e", "x")
-    await loop.advance(15)
-    assert task.result() == message("x")
-    await waiting(stream)
-
-
 # -- Timers ------------------------------------------------------------------------------
 
 
@@ -229,17 +221,6 @@ async def test_an_add_between_the_look_and_the_future(loop):
 
     loop.create_future = create
     assert await stream.__anext__() == message("x")
-
-
-async def test_a_chunk_that_is_pending_takes_no_future(loop):
-    sse = new()
-    stream = sse.astream(15)
-    loop.create_future = None
-    for _ in range(10):
-        sse.add_message("e", "x")
-        assert await stream.__anext__() == message("x")
-    del loop.create_future
-    assert loop.timers == 0
 
 
 async def test_a_signal_handler_that_adds_in_the_middle_of_a_wake(loop):
