@@ -94,39 +94,33 @@ async def test_it_may_close_the_sse_itself():
 # -- It raises ---------------------------------------------------------------------------
 
 
-async def test_what_it_raises_is_raised_after_what_was_added():
-    async def produce(sse):
-        sse.add_message("e", "x")
-        await turn()
-        sse.add_message("e", "y")
-        raise KeyError
-
-    sse = new()
-    chunks, failure = await raised_by(sse.astream(FOREVER, produce), KeyError)
-    assert chunks == message("x") + message("y")
-    assert sse.closed
-    names = [entry.name for entry in traceback.extract_tb(failure.__traceback__)]
-    assert names[-1] == "produce"
-
-
 class Odd(StopAsyncIteration):
     pass
 
 
-# Before Python 3.8 a task lets GeneratorExit through, to the loop.
-@pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration, asyncio.CancelledError, Odd]
-                         + [GeneratorExit] * (sys.version_info >= (3, 8)))
-async def test_what_would_look_like_an_end_becomes_a_runtime_error(error):
+@pytest.mark.parametrize("error, raised", [
+    (KeyError, KeyError),
+    # These would look like an end.
+    (StopIteration, RuntimeError), (StopAsyncIteration, RuntimeError), (Odd, RuntimeError),
+    (asyncio.CancelledError, RuntimeError),
+    # Before Python 3.8 a task lets it through, to the loop.
+] + [(GeneratorExit, RuntimeError)] * (sys.version_info >= (3, 8)))
+async def test_what_it_raises_is_raised_after_what_was_added(error, raised):
     async def produce(sse):
         sse.add_message("e", "x")
+        await turn()
+        sse.add_message("e", "y")
         raise error("x")
 
     sse = new()
-    chunks, failure = await raised_by(sse.astream(FOREVER, produce), RuntimeError)
-    assert chunks == message("x")
-    assert type(failure.__cause__) is error
-    assert error is StopIteration or "producer" in str(failure)
+    chunks, failure = await raised_by(sse.astream(FOREVER, produce), raised)
+    assert chunks == message("x") + message("y")
     assert sse.closed
+    if raised is KeyError:
+        assert traceback.extract_tb(failure.__traceback__)[-1].name == "produce"
+    else:
+        assert type(failure.__cause__) is error
+        assert error is StopIteration or "producer" in str(failure)
 
 
 # -- The client disconnects --------------------------------------------------------------
