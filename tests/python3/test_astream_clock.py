@@ -73,19 +73,18 @@ async def test_no_comments_with_none(loop):
 async def test_the_silence_begins_with_the_last_chunk(loop):
     sse = new()
     stream = await begun(sse, 15)
-    for number in range(5):
-        task = await waiting(stream)
-        await loop.advance(10)
-        assert not task.done()
-        sse.add_message("e", "%d" % number)
-        assert await task == message(number)
-    for idle in 0, 100:     # it is no silence while nobody waits
+    for idle in 0, 0, 100:      # it is no silence while nobody waits
         await loop.advance(idle)
         task = await waiting(stream)
         await loop.advance(10)
         assert not task.done()
-        await loop.advance(5)
-        assert task.result() == COMMENT
+        sse.add_message("e", "x")
+        assert await task == message("x")
+    task = await waiting(stream)
+    await loop.advance(10)
+    assert not task.done()
+    await loop.advance(5)
+    assert task.result() == COMMENT
 
 
 # -- Timers ------------------------------------------------------------------------------
