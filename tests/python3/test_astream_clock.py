@@ -155,13 +155,18 @@ async def test_one_call_of_the_loop_for_all_adds_of_threads_until_it_looks(loop)
     sse = new()
     stream = await begun(sse, 15)
 
-    def add():
+    async def add():
         for _ in range(1000):
             sse.add_message("e", "x")
 
+    def in_a_loop_of_its_own():
+        other = asyncio.new_event_loop()
+        other.run_until_complete(add())
+        other.close()
+
     for number in range(1, 6):
         task = await waiting(stream)
-        in_thread(add)
+        in_thread(in_a_loop_of_its_own)
         assert loop.threadsafe_calls == number
         assert await task == 1000 * message("x")
 

@@ -74,10 +74,16 @@ async def nothing(sse):
     pass
 
 
+class Awaitable(object):
+    def __await__(self):
+        return iter(())
+
+
 @pytest.mark.parametrize("producer", [
     nothing, pytest.param(functools.partial(nothing), marks=pytest.mark.native),
     pytest.param(lambda sse: nothing(sse), marks=pytest.mark.native),
-], ids=["function", "partial", "lambda"])
+    pytest.param(lambda sse: Awaitable(), marks=pytest.mark.native),
+], ids=["function", "partial", "lambda", "another awaitable"])
 async def test_what_is_an_async_function(producer):
     assert [chunk async for chunk in new().astream(FOREVER, producer)] == [COMMENT]
 
