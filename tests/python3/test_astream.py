@@ -101,10 +101,12 @@ async def test_cancelled_after_the_message_came_and_before_the_task_ran():
 
 async def test_a_coroutine_that_is_closed_while_it_waits():
     sse = new()
-    coroutine = next_of(await begun(sse))
+    stream = await begun(sse)
+    coroutine = next_of(stream)
     coroutine.send(None)
     coroutine.close()
     assert sse.closed
+    del stream
 
 
 @pytest.mark.parametrize("thrown", [
