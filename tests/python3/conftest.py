@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from loops import current_task
 from support import FOREVER
 
 try:
@@ -75,8 +76,8 @@ def loop(new_loop, reports):
 async def finish(loop):
     """Cancel what still runs."""
     all_tasks = getattr(asyncio, "all_tasks", None) or asyncio.Task.all_tasks   # Python 3.6
-    me = getattr(asyncio, "current_task", None) or asyncio.Task.current_task
-    tasks = [task for task in all_tasks(loop) if task is not me(loop) and not task.done()]
+    tasks = [task for task in all_tasks(loop)
+             if task is not current_task(loop) and not task.done()]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -6,37 +6,35 @@ import platform
 
 import pytest
 
-from support import COMMENT, FOREVER
-
-
-class ClockLoop(asyncio.SelectorEventLoop):
-    """A loop whose time stands still until a test sets `now`, and which counts some calls."""
-
-    def __init__(self):
-        self.now = 1000.0
-        self.timers = self.threadsafe_calls = 0
-        super().__init__()
-
-    def time(self):
-        return self.now
-
-    def call_at(self, *args, **kwargs):
-        self.timers += 1
-        return super().call_at(*args, **kwargs)
-
-    def call_soon_threadsafe(self, *args, **kwargs):
-        self.threadsafe_calls += 1
-        return super().call_soon_threadsafe(*args, **kwargs)
-
-    def pending_timers(self):
-        return [timer for timer in self._scheduled if not timer._cancelled]
-
-    async def advance(self, seconds):
-        self.now += seconds
-        await turn()
-
+from sse import Sse
+from support import COMMENT, FOREVER, Threads
 
 PYPY = platform.python_implementation() == "PyPy"
+
+# Python 3.6
+current_task = getattr(asyncio, "current_task", None) or asyncio.Task.current_task
+
+
+def new():
+    return Sse(default_retry=None)
+
+
+def message(data):
+    return b"event: e\ndata: " + str(data).encode() + b"\n\n"
+
+
+def here(function, *args):
+    function(*args)
+
+
+def in_thread(function, *args):
+    """Call `function` in another thread, and wait for it."""
+    threads = Threads()
+    threads.start(function, *args)
+    threads.join()
+
+
+HERE_OR_THREAD = pytest.mark.parametrize("call", [here, in_thread])
 
 
 def collect():
@@ -59,12 +57,23 @@ async def begun(sse, keepalive=FOREVER, **kwargs):
     return stream
 
 
+async def next_of(stream):
+    return await stream.__anext__()
+
+
 async def waiting(stream):
     """A task that waits for the next chunk of `stream`."""
     task = asyncio.ensure_future(stream.__anext__())
     await turn()
     assert not task.done()
     return task
+
+
+async def one_that_waits(**kwargs):
+    """An `Sse`, its stream, and a task that waits for the second chunk."""
+    sse = new()
+    stream = await begun(sse, **kwargs)
+    return sse, stream, await waiting(stream)
 
 
 async def read(stream):

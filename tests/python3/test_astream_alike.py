@@ -6,6 +6,7 @@ import pytest
 
 import test_channel_streams
 import test_stream
+from loops import next_of
 
 for module in test_channel_streams, test_stream:
     for name, test in vars(module).items():
@@ -25,11 +26,8 @@ class Driven:
         return self
 
     def __next__(self):
-        async def chunk():
-            return await self.stream.__anext__()
-
         try:
-            return self.loop.run_until_complete(chunk())
+            return self.loop.run_until_complete(next_of(self.stream))
         except StopAsyncIteration:
             raise StopIteration
 
@@ -42,11 +40,9 @@ def stream_of(new_loop):
     loops = []
 
     def stream_of(sse, *args, **kwargs):
-        stream = sse.astream(*args, **kwargs)
         loops.append(new_loop())
-        return Driven(loops[-1], stream)
+        return Driven(loops[-1], sse.astream(*args, **kwargs))
 
     yield stream_of
     for loop in loops:
-        loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()

@@ -4,9 +4,37 @@ import asyncio
 
 import pytest
 
-from loops import ClockLoop, begun, collect, ended, turn, waiting
-from sse import Sse
-from support import COMMENT, Threads
+from loops import (
+    HERE_OR_THREAD, begun, collect, ended, in_thread, message, new, next_of, one_that_waits, turn,
+    waiting)
+from support import COMMENT
+
+
+class ClockLoop(asyncio.SelectorEventLoop):
+    """A loop whose time stands still until a test sets `now`, and which counts some calls."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self.timers = self.threadsafe_calls = 0
+        super().__init__()
+
+    def time(self):
+        return self.now
+
+    def call_at(self, *args, **kwargs):
+        self.timers += 1
+        return super().call_at(*args, **kwargs)
+
+    def call_soon_threadsafe(self, *args, **kwargs):
+        self.threadsafe_calls += 1
+        return super().call_soon_threadsafe(*args, **kwargs)
+
+    def pending_timers(self):
+        return [timer for timer in self._scheduled if not timer._cancelled]
+
+    async def advance(self, seconds):
+        self.now += seconds
+        await turn()
 
 
 @pytest.fixture
@@ -14,85 +42,56 @@ def new_loop():
     return ClockLoop
 
 
-async def test_a_comment_after_15_seconds_of_silence(loop):
-    sse = Sse()
-    stream = sse.astream()
-    assert await stream.__anext__() == b"retry: 2000\n\n"
+# -- Comments ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options, seconds", [
+    ({}, 15), ({"keepalive": 0.001}, 0.001), ({"keepalive": 2147483}, 2147483)],
+    ids=["default", "shortest", "longest"])
+async def test_a_comment_after_so_many_seconds_of_silence(options, seconds, loop):
+    sse = new()
+    stream = sse.astream(**options)
+    assert await stream.__anext__() == COMMENT
     for _ in range(3):
         task = await waiting(stream)
-        await loop.advance(14.9)
+        due = loop.now + seconds
+        await loop.advance(seconds * 0.9)
         assert not task.done()
-        await loop.advance(0.2)
+        loop.now = due
+        await turn()
         assert task.result() == COMMENT
     assert not sse.closed
 
 
-@pytest.mark.parametrize("keepalive", [0.001, 1, 2.5, 2147483])
-async def test_a_comment_after_other_times_of_silence(keepalive, loop):
-    task = await waiting(await begun(Sse(None), keepalive))
-    await loop.advance(keepalive * 0.9)
-    assert not task.done()
-    await loop.advance(keepalive * 0.2)
-    assert task.result() == COMMENT
-
-
-async def test_a_comment_just_when_the_time_has_come(loop):
-    task = await waiting(await begun(Sse(None), 15))
-    await loop.advance(15)
-    assert task.result() == COMMENT
-
-
 async def test_no_comments_with_none(loop):
-    task = await waiting(await begun(Sse(None), None))
+    _, _, task = await one_that_waits(keepalive=None)
     await loop.advance(10 ** 9)
     assert not task.done()
     assert loop.timers == 0
 
 
 async def test_the_silence_begins_with_the_last_chunk(loop):
-    sse = Sse(None)
+    sse = new()
     stream = await begun(sse, 15)
-    for number in range(5):
+    for idle in 0, 0, 100:      # it is no silence while nobody waits
+        await loop.advance(idle)
         task = await waiting(stream)
         await loop.advance(10)
         assert not task.done()
-        sse.add_message("e", "%d" % number)
-        assert await task == b"event: e\ndata: %d\n\n" % number
-    # It is no silence while nobody waits.
-    await loop.advance(100)
+        sse.add_message("e", "x")
+        assert await task == message("x")
     task = await waiting(stream)
-    await loop.advance(14)
+    await loop.advance(10)
     assert not task.done()
-    await loop.advance(2)
+    await loop.advance(5)
     assert task.result() == COMMENT
 
 
-async def test_a_pending_id_is_sent_in_place_of_the_comment(loop):
-    sse = Sse(None)
-    stream = await begun(sse, 15)
-    task = await waiting(stream)
-    sse.set_event_id("7")
-    await loop.advance(14)
-    assert not task.done()
-    await loop.advance(2)
-    assert task.result() == b"id: 7\n\n"
-    task = await waiting(stream)
-    await loop.advance(16)
-    assert task.result() == COMMENT
-
-
-async def test_a_message_that_comes_with_the_comment_takes_its_place(loop):
-    sse = Sse(None)
-    stream = await begun(sse, 15)
-    task = await waiting(stream)
-    loop.call_at(loop.now + 15, sse.add_message, "e", "x")
-    await loop.advance(15)
-    assert task.result() == b"event: e\ndata: x\n\n"
-    await waiting(stream)
+# -- Timers ------------------------------------------------------------------------------
 
 
 async def test_one_timer_for_a_stream(loop):
-    sse = Sse(None)
+    sse = new()
     stream = await begun(sse, 15)
     for _ in range(100):
         task = await waiting(stream)
@@ -113,40 +112,24 @@ async def test_no_timer_after_a_producer_failed(loop):
         await asyncio.sleep(0)
         raise KeyError("x")
 
-    stream = await begun(Sse(None), 15, producer=produce)
+    stream = await begun(new(), 15, producer=produce)
     with pytest.raises(KeyError):
         await stream.__anext__()
     assert loop.pending_timers() == []
 
 
-def by_close(sse, stream, task):
-    sse.close()
-
-
-def by_aclose(sse, stream, task):
-    stream.aclose()
-
-
-def by_aclose_in_a_thread(sse, stream, task):
-    in_a_thread(stream.aclose)
-
-
-def by_cancel(sse, stream, task):
-    task.cancel()
-
-
-def by_drop(sse, stream, task):
-    sse.add_message("e", "x")
-
-
-@pytest.mark.parametrize("end", [by_close, by_aclose, by_aclose_in_a_thread, by_cancel, by_drop])
+@pytest.mark.parametrize("end", [
+    lambda sse, stream, task: sse.close(),
+    lambda sse, stream, task: stream.aclose(),
+    lambda sse, stream, task: in_thread(stream.aclose),
+    lambda sse, stream, task: task.cancel(),
+    lambda sse, stream, task: sse.add_message("e", "the last that it reads"),
+], ids=["close", "aclose", "aclose in a thread", "cancel", "drop"])
 async def test_no_timer_after_the_end(end, loop):
-    sse = Sse(None)
-    stream = await begun(sse, 15)
-    task = await waiting(stream)
+    sse, stream, task = await one_that_waits(keepalive=15)
     end(sse, stream, task)
     await asyncio.wait([task])
-    assert task.cancelled() or task.result() if end in (by_cancel, by_drop) else task.exception()
+    task.cancelled() or task.exception()
     del stream, task
     collect()
     await turn()
@@ -154,50 +137,46 @@ async def test_no_timer_after_the_end(end, loop):
     assert loop.pending_timers() == []
 
 
+# -- Calls of the loop -------------------------------------------------------------------
+
+
 async def test_an_add_in_the_thread_of_the_loop_is_no_system_call(loop):
-    sse = Sse(None)
+    sse = new()
     stream = await begun(sse, 15)
     for _ in range(10):
         task = await waiting(stream)
         for _ in range(10):
             sse.add_message("e", "x")
-        await task
+        assert await task == 10 * message("x")
     assert loop.threadsafe_calls == 0
 
 
 async def test_one_call_of_the_loop_for_all_adds_of_threads_until_it_looks(loop):
-    sse = Sse(None)
+    sse = new()
     stream = await begun(sse, 15)
 
-    def add():
+    async def add():
         for _ in range(1000):
             sse.add_message("e", "x")
 
+    def in_a_loop_of_its_own():
+        other = asyncio.new_event_loop()
+        other.run_until_complete(add())
+        other.close()
+
     for number in range(1, 6):
         task = await waiting(stream)
-        threads = Threads()
-        threads.start(add)
-        threads.join()
+        in_thread(in_a_loop_of_its_own)
         assert loop.threadsafe_calls == number
-        assert await task == 1000 * b"event: e\ndata: x\n\n"
+        assert await task == 1000 * message("x")
 
 
-def here(function):
-    function()
-
-
-def in_a_thread(function):
-    threads = Threads()
-    threads.start(function)
-    threads.join()
-
-
-@pytest.mark.parametrize("call", [here, in_a_thread])
+@HERE_OR_THREAD
 @pytest.mark.parametrize("close", [lambda sse, stream: sse.close, lambda sse, stream: stream.close],
                          ids=["Sse.close", "close"])
 async def test_close_wakes_a_loop_that_waits(close, call, loop):
     """Here: a signal handler. The system call goes on after it (PEP 475)."""
-    sse = Sse(None)
+    sse = new()
     stream = await begun(sse, None)
     select = loop._selector.select
 
@@ -215,9 +194,9 @@ async def test_close_wakes_a_loop_that_waits(close, call, loop):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RecursionError, RuntimeError])
 def test_an_add_whose_call_of_the_loop_fails_silences_no_later_ones(error, loop):
     """Of a closed loop it is nothing to the writer; of any other one it is his."""
-    sse = Sse(None)
+    sse = new()
     stream = loop.run_until_complete(begun(sse))
-    task = loop.create_task(stream.__anext__())
+    task = loop.create_task(next_of(stream))
     loop.run_until_complete(turn())
 
     def fail(*args):
@@ -230,12 +209,12 @@ def test_an_add_whose_call_of_the_loop_fails_silences_no_later_ones(error, loop)
     assert not sse.closed
     sse.add_message("e", "y")
     loop.run_until_complete(turn())
-    assert task.result() == b"event: e\ndata: x\n\nevent: e\ndata: y\n\n"
+    assert task.result() == message("x") + message("y")
 
 
 async def test_an_add_between_the_look_and_the_future(loop):
     """As test_astream_moments.py finds it, but where coverage is measured."""
-    sse = Sse(None)
+    sse = new()
     stream = await begun(sse, None)
     create_future = loop.create_future
 
@@ -245,23 +224,11 @@ async def test_an_add_between_the_look_and_the_future(loop):
         return create_future()
 
     loop.create_future = create
-    assert await stream.__anext__() == b"event: e\ndata: x\n\n"
-
-
-async def test_a_chunk_that_is_pending_takes_no_future(loop):
-    sse = Sse(None)
-    stream = sse.astream(15)
-    loop.create_future = None
-    for _ in range(10):
-        sse.add_message("e", "x")
-        assert await stream.__anext__() == b"event: e\ndata: x\n\n"
-    del loop.create_future
-    assert loop.timers == 0
+    assert await stream.__anext__() == message("x")
 
 
 async def test_a_signal_handler_that_adds_in_the_middle_of_a_wake(loop):
     """Between the look at the future and its result: no InvalidStateError at the publisher."""
-    sse = Sse(None)
     added_by_handler = []
 
     class Future(asyncio.Future):
@@ -272,15 +239,16 @@ async def test_a_signal_handler_that_adds_in_the_middle_of_a_wake(loop):
             return done
 
     loop.create_future = lambda: Future(loop=loop)
-    task = await waiting(await begun(sse))
+    sse, _, task = await one_that_waits()
     added_by_handler.append("y")
     sse.add_message("e", "x")
-    assert await task == b"event: e\ndata: x\n\nevent: e\ndata: y\n\n"
+    assert await task == message("x") + message("y")
     del loop.create_future
 
 
 if hasattr(asyncio, "eager_task_factory"):      # Python 3.12
-    async def test_a_producer_whose_task_runs_at_once(loop):
+    @pytest.mark.parametrize("error", [None, KeyError("x")])
+    async def test_a_producer_whose_task_runs_at_once(error, loop):
         loop.set_task_factory(asyncio.eager_task_factory)
 
         async def produce(sse):
@@ -288,8 +256,7 @@ if hasattr(asyncio, "eager_task_factory"):      # Python 3.12
             if error:
                 raise error
 
-        for error in None, KeyError("x"):
-            stream = Sse(None).astream(producer=produce)
-            assert await stream.__anext__() == b"event: e\ndata: x\n\n"
-            with pytest.raises(KeyError if error else StopAsyncIteration):
-                await stream.__anext__()
+        stream = new().astream(producer=produce)
+        assert await stream.__anext__() == message("x")
+        with pytest.raises(KeyError if error else StopAsyncIteration):
+            await stream.__anext__()
