@@ -48,6 +48,20 @@ def accepts(port):
 
 
 @contextlib.contextmanager
+def ended(process):
+    """A process that is ended at the end, whatever it takes."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        killer = threading.Timer(10, process.kill)
+        killer.start()
+        process.wait()
+        killer.cancel()
+
+
+@contextlib.contextmanager
 def running(arguments, port, **options):
     """A server process that listens on `port`; its output is in the error if it does not."""
     with tempfile.TemporaryFile() as output:
@@ -59,16 +73,9 @@ def running(arguments, port, **options):
                 raise AssertionError("%r ended: %s" % (arguments, output.read().decode()))
             return accepts(port)
 
-        try:
-            wait_for(ready, 60)
+        with ended(process):
+            wait_for(ready, 60, "%r listens on %d" % (arguments, port))
             yield process
-        finally:
-            if process.poll() is None:
-                process.terminate()
-            killer = threading.Timer(10, process.kill)
-            killer.start()
-            process.wait()
-            killer.cancel()
 
 
 def python(*arguments):

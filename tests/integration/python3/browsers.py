@@ -21,11 +21,10 @@ import os
 import shutil
 import subprocess
 import tempfile
-import threading
 
 import pytest
 
-from loopback import wait_for
+from loopback import ended, wait_for
 
 CHROMIUM = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -174,31 +173,16 @@ def port(profile):
             return int(file.read() or 0)
 
 
-@contextlib.contextmanager
 def process(arguments, pass_fds=(), **variables):
     """A process that ends with the test. What it prints is thrown away."""
-    with io.open(os.devnull, "r+") as null:
-        child = subprocess.Popen(
-            arguments, stdin=null, stdout=null, stderr=null, pass_fds=pass_fds,
-            env=dict(os.environ, **variables))
-    try:
-        yield child
-    finally:
-        child.terminate()
-        killer = threading.Timer(10, child.kill)
-        killer.start()
-        child.wait()
-        killer.cancel()
+    null = subprocess.DEVNULL
+    return ended(subprocess.Popen(arguments, stdin=null, stdout=null, stderr=null,
+                                  pass_fds=pass_fds, env=dict(os.environ, **variables)))
 
 
-@contextlib.contextmanager
 def new_folder():
-    path = tempfile.mkdtemp()
-    try:
-        yield path
-    finally:
-        # A browser's last processes may still write into it.
-        shutil.rmtree(path, ignore_errors=True)
+    # A browser's last processes may still write into it.
+    return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
 
 
 def which(name):
