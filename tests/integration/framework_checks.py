@@ -221,18 +221,19 @@ class Stream(object):
 
     def test_keepalives(self, server):
         server.name(keepalive=0.2)
-        with server.client() as client:
+        with server.client(timeout=10) as client:
             start = time.time()
             for _ in range(3):
                 assert client.read_until(b"\n") == b": \n"
             assert time.time() - start > 0.4
 
-    def test_close_after_an_event(self, server):
-        name = server.name()
-        with server.client() as client:
-            server.control("close", stream=name, text="last")
+    @pytest.mark.parametrize("event", [{}, {"text": "last"}], ids=["silent", "after an event"])
+    def test_close(self, server, event):
+        name = server.name(keepalive=60)
+        with server.client(timeout=10) as client:
+            server.control("close", stream=name, **event)
             # Without a proper end this raises.
-            assert client.rest() == added("last") + b"\n"
+            assert client.rest() == (added("last") + b"\n" if event else b"")
         wait_for(lambda: server.gone(name))
 
     def test_head(self, server):
