@@ -77,7 +77,7 @@ class Server(object):
 
     def control(self, action, **query):
         response = requests.get(self._control_url + action, params=query, timeout=120)
-        response.raise_for_status()
+        assert response.ok, "%s %s: %s" % (action, query, response.text)
         return response.json()
 
     def name(self, **asked):

@@ -115,6 +115,9 @@ def control(environ, start_response):
     channel = CHANNELS[0]
     target = STREAMS.get(name) if name else channel
     answer = None
+    if target is None and action != "/state":
+        start_response("404 Not Found", [("Content-Type", "text/plain")])
+        return [b"no stream of this name was opened"]
     if "text" in asked:
         target.add_message("added", asked["text"], event_id=asked.get("id"))
     if action == "/next":
