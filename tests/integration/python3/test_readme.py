@@ -70,6 +70,9 @@ def test_an_answer_is_asked_for_once(start, browser):
         wait_for(lambda: "why why" in browser.text("p"))
         browser.click("[type=button]")
         stopped = browser.text("p")
+        # A word comes every 0.3 seconds.
+        browser.run("await new Promise(resolve => setTimeout(resolve, 700))")
+        assert browser.text("p") == stopped
         ask("why " * 50)
         wait_for(lambda: "why why" in browser.text("p"))
         assert "broke off" not in stopped
