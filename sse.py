@@ -1242,10 +1242,10 @@ class _Log(object):
     `discarded` has lost.
     """
 
-    longest_id = len("id: 0123456789ab-9223372036854775807\n")     # of the channel's own
-
     def __init__(self, size, retry, max_pending, reset):
         self.size = size
+        # Bytes of the longest id of the channel's own.
+        self.longest_id = len("id: 0123456789ab-9223372036854775807\n") if size else 0
         self.retry = retry              # milliseconds, or None
         self.max_pending = max_pending
         self.reset = reset              # the start of the block for an id that is not known
@@ -1351,11 +1351,15 @@ class _Log(object):
                 raise ValueError("id must not be empty in a channel with a history")
             if id_block.startswith(self.own):
                 raise ValueError("id must not be one of the channel's own")
-        size = len(block) + (self.longest_id if kept and not id_block else 0)
-        if self.max_pending is not None and size > self.max_pending:
-            raise BufferError(_TOO_MANY % (size, self.max_pending))
+        self.check_size(block, keep and id_block == b"")
         if topics is None or topics:
             self.run(self.publish, block, id_block, topics, kept)
+
+    def check_size(self, block, own_id):
+        """Raise `BufferError` for a block that no stream has room for, with the id it may get."""
+        size = len(block) + (self.longest_id if own_id else 0)
+        if self.max_pending is not None and size > self.max_pending:
+            raise BufferError(_TOO_MANY % (size, self.max_pending))
 
     def publish(self, block, id_block, topics, kept):
         streams = self.members(topics)
@@ -1555,10 +1559,10 @@ class _Following(_Log):
     them waits for `changed`. `add` takes no lock of ours: a signal handler may call it.
     """
 
-    longest_id = len("id: -\n") + 16 + 39      # bytes of an epoch, digits
-
     def __init__(self, store, *settings):
         super(_Following, self).__init__(*settings)
+        # Also without a history: another process may have one. Bytes of an epoch, digits.
+        self.longest_id = len("id: -\n") + 16 + 39
         self.store = store
         self.read = self.thread = None
         self.away = self.ended = False
@@ -1657,9 +1661,7 @@ class _Following(_Log):
         if not (_MESSAGE_BLOCK.match(block) or not keep and _COMMENT_BLOCK.match(block)):
             raise ValueError("not a block")
         _decode(block)
-        size = len(block) + (self.longest_id if keep and self.size else 0)
-        if self.max_pending is not None and size > self.max_pending:
-            raise BufferError(_TOO_MANY % (size, self.max_pending))
+        self.check_size(block, keep)
 
     def wait(self, number=0):
         """Wait until the store was read, up to this number: whether it was."""
@@ -1855,12 +1857,12 @@ class Channel(_Audience):
             if not isinstance(topics, (list, tuple, set, frozenset)):
                 topics = [topics]
             topics = frozenset([_topic(topic) for topic in topics])
-        method = None
+        last_id = method = None
         if isinstance(request, bytes):
             last_id = _header_text(request)
-        elif request is None or isinstance(request, _TEXT):
-            last_id = request or None
-        else:
+        elif isinstance(request, _TEXT):
+            last_id = _text("request", request) or None
+        elif request is not None:
             last_id, method = _read_request(request)
         log = self.__sse_log
         sse = Sse(None, log.max_pending)

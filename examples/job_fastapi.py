@@ -1,11 +1,12 @@
 """A job that outlives its page: pip install . fastapi uvicorn && python examples/job_fastapi.py"""
 
+import asyncio
 import os
 
 import uvicorn
 from fastapi import BackgroundTasks, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, StreamingResponse
-from job import channel, jobs, new, run
+from job import channel, new, newest, run
 from sse import HEADERS
 
 app = FastAPI()
@@ -13,19 +14,20 @@ HERE = os.path.dirname(__file__)
 
 
 @app.post("/jobs")
-async def start(tasks: BackgroundTasks, fails: bool = False):
+def start(tasks: BackgroundTasks, fails: bool = False):
     job = new()
-    tasks.add_task(run, job, fails)     # in a thread: it is not async
+    tasks.add_task(run, job, fails)
     return job
 
 
 @app.get("/jobs/{job}")
 async def watch(request: Request, job: str):
-    if job not in jobs:
+    if await asyncio.to_thread(newest, job) is None:
         raise HTTPException(404)
-    sse = channel.open(request, topics="job:" + job)
-    if not sse.closed:                      # as it is in a closed channel
-        sse.add_json("state", jobs[job])    # after `open`, so that no state is missed
+    sse = await asyncio.to_thread(channel.open, request, "job:" + job)
+    state = await asyncio.to_thread(newest, job)    # after `open`, so that no state is missed
+    if not sse.closed:                              # as it is in a closed channel
+        sse.add_json("state", state)
     return StreamingResponse(sse.astream(), headers=dict(HEADERS))
 
 

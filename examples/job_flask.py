@@ -3,7 +3,7 @@
 import threading
 
 from flask import Flask, Response, abort, jsonify, request, send_file
-from job import channel, jobs, new, run
+from job import channel, new, newest, run
 from sse import HEADERS
 
 app = Flask(__name__)
@@ -18,11 +18,11 @@ def start():
 
 @app.route("/jobs/<job>")
 def watch(job):
-    if job not in jobs:
+    if newest(job) is None:
         abort(404)
     sse = channel.open(request, topics="job:" + job)
     if not sse.closed:                      # as it is for HEAD
-        sse.add_json("state", jobs[job])    # after `open`, so that no state is missed
+        sse.add_json("state", newest(job))  # after `open`, so that no state is missed
     return Response(sse.stream(), headers=HEADERS)
 
 

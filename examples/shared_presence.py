@@ -8,17 +8,34 @@ Each process notes every two seconds who has a stream in it. A user whom no proc
 """
 
 import contextlib
+import os
 import sqlite3
 import time
 
 from presence import Presence
 
 
-class SQLitePresence(Presence):
+class SharedPresence(Presence):
+
+    noted = resumed = float("-inf")
+
+    def settled(self):
+        """Whether all processes could note theirs: for `grace` seconds they may have been unable.
+
+        Right after the file was locked, or Redis was away, nobody has left.
+        """
+        now = time.monotonic()
+        if now > self.noted + self.grace - self.every:
+            self.resumed = now
+        self.noted = now
+        return now > self.resumed + self.grace
+
+
+class SQLitePresence(SharedPresence):
 
     def __init__(self, path, *args, **options):
         super().__init__(*args, **options)
-        self.path = path
+        self.path = os.path.abspath(path)
         with self.database() as database:
             database.execute("CREATE TABLE IF NOT EXISTS seen (user PRIMARY KEY, at, told)")
 
@@ -31,6 +48,7 @@ class SQLitePresence(Presence):
 
     def record(self, users):
         now = time.time()
+        left = "at < %r" % (now - self.grace) if self.settled() else "0"
         with self.database() as database:
             database.executemany("INSERT OR IGNORE INTO seen VALUES (?, 0, 0)",
                                  [(user,) for user in users])
@@ -39,10 +57,10 @@ class SQLitePresence(Presence):
         # Told after the first commit, so that who is told finds it so in `here`, and before the
         # second: if `changed` raises, it is called again, and nobody tells the opposite meanwhile.
         with self.database() as database:
-            for here, which in (True, "told = 0"), (False, "at < %r" % (now - self.grace)):
+            for here, which in (True, "told = 0"), (False, left):
                 for user, in database.execute("SELECT user FROM seen WHERE " + which).fetchall():
                     self.changed(user, here)
-            database.execute("DELETE FROM seen WHERE " + which)
+            database.execute("DELETE FROM seen WHERE " + left)
             database.execute("UPDATE seen SET told = 1 WHERE told = 0")
 
     def here(self):
@@ -51,7 +69,7 @@ class SQLitePresence(Presence):
                 "SELECT user FROM seen WHERE at >= ? ORDER BY user", (time.time() - self.grace,))]
 
 
-class RedisPresence(Presence):
+class RedisPresence(SharedPresence):
     """Users are ints. By the clock of Redis, so that those of the machines may differ.
 
     If `changed` raises, it is not called again.
@@ -67,11 +85,12 @@ class RedisPresence(Presence):
 
     def record(self, users):
         oldest = self.oldest()
+        left_before = oldest if self.settled() else "-inf"
         with self.redis.pipeline() as pipeline:     # MULTI and EXEC: all at once
             for user in users:
                 pipeline.zadd(self.key, {user: oldest + self.grace})
-            pipeline.zrangebyscore(self.key, 0, oldest)
-            pipeline.zremrangebyscore(self.key, 0, oldest)
+            pipeline.zrangebyscore(self.key, "-inf", left_before)
+            pipeline.zremrangebyscore(self.key, "-inf", left_before)
             *new, left, _ = pipeline.execute()
         for user, came in zip(users, new):
             if came:

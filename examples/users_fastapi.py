@@ -20,7 +20,7 @@ Text = Annotated[str, Body(embed=True, max_length=10000)]
 
 
 def topics_of(token):
-    """What whoever has this session may hear now; None if the session has ended."""
+    """What this session may hear now, always in the same order; None if it has ended."""
     user = accounts.user_of(token)
     return user and ["user:%d" % user.id] + ["room:%d" % r for r in accounts.rooms_of(user.id)]
 
@@ -151,6 +151,7 @@ def state(room: int, by=Depends(member)):
 
 
 def changed(user, here):
+    # Kept: a page that reconnects gets what changed meanwhile.
     topics = ["room:%d" % room for room in accounts.rooms_of(user)]
     channel.to(*topics).add_json("here", {"name": accounts.name_of(user), "here": here})
 

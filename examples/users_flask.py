@@ -16,7 +16,7 @@ channel = Channel(history=1000)     # several workers: store=SQLiteStore("events
 
 
 def topics_of(token):
-    """What whoever has this session may hear now; None if the session has ended."""
+    """What this session may hear now, always in the same order; None if it has ended."""
     user = accounts.user_of(token)
     return user and ["user:%d" % user.id] + ["room:%d" % r for r in accounts.rooms_of(user.id)]
 
@@ -156,6 +156,7 @@ def state(room):
 
 
 def changed(user, here):
+    # Kept: a page that reconnects gets what changed meanwhile.
     topics = ["room:%d" % room for room in accounts.rooms_of(user)]
     channel.to(*topics).add_json("here", {"name": accounts.name_of(user), "here": here})
 

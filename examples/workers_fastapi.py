@@ -3,8 +3,8 @@
 import asyncio
 import os
 
-from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import StreamingResponse
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse, StreamingResponse
 from redis_store import NotConfirmed, RedisStore
 from sse import HEADERS, Channel
 
@@ -22,7 +22,9 @@ async def events(request: Request):
 @app.post("/add", status_code=204)
 async def add(request: Request):
     text = (await request.body()).decode("utf-8", "replace")
-    try:
-        await asyncio.to_thread(channel.add_json, "news", text)
-    except NotConfirmed:
-        raise HTTPException(503, "the event may not have been published")
+    await asyncio.to_thread(channel.add_json, "news", text)
+
+
+@app.exception_handler(NotConfirmed)
+async def not_confirmed(request, error):
+    return PlainTextResponse("the event may not have been published", 503)

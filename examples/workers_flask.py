@@ -15,8 +15,10 @@ def events():
 
 @app.route("/add", methods=["POST"])
 def add():
-    try:
-        channel.add_json("news", request.get_data(as_text=True))
-    except NotConfirmed:
-        return "the event was not published", 503
+    channel.add_json("news", request.get_data(as_text=True))
     return "", 204
+
+
+@app.errorhandler(NotConfirmed)
+def not_confirmed(error):
+    return "the event may not have been published", 503

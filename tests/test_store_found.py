@@ -76,13 +76,19 @@ def arrived(channel, sse):
 
 @pytest.mark.parametrize("history, keep", rows(
     ("not kept", 5, False),
-    ("no history", 0, True),
     ("neither", 0, False),
 ))
 def test_what_an_add_took_is_not_too_large_to_be_sent(history, keep):
     channel, sse, store = following(history=history, max_pending=100)
     channel.add_message(None, "x" * (100 - len(b"data: \n\n")), keep=keep)
     assert len(arrived(channel, sse)) == 100
+
+
+def test_an_add_counts_the_id_that_another_process_may_need():
+    channel, sse, store = following(history=0, max_pending=100)
+    with pytest.raises(BufferError):
+        channel.add_message(None, "x" * (100 - len(b"data: \n\n")))
+    channel.close()
 
 
 @pytest.mark.parametrize("to_all", [True, False], ids=["channel", "topic"])

@@ -13,7 +13,7 @@ def test_events():
         transport = ASGITransport(app)
         async with AsyncClient(transport=transport, base_url="http://test") as client:
             response = asyncio.create_task(client.get("/events"))
-            while not channel.streams:
+            while not (channel.streams or response.done()):     # 401, 500, ...
                 await asyncio.sleep(0)
             await client.post("/add", content="hello")
             for sse in channel.streams:

@@ -36,5 +36,6 @@ def start(tmpdir):
         assert "port=8000" in text
         script = tmpdir.join(name)
         script.write(text.replace("8000", str(port)))
-        return running(python(str(script)), port), "http://127.0.0.1:%d/" % port
+        process = running(python(str(script)), port, cwd=str(tmpdir))
+        return process, "http://127.0.0.1:%d/" % port
     return start

@@ -16,8 +16,12 @@ def job(start, tmpdir):
     """`job(name, rows)`: the process of an example whose jobs have so many rows, and its URL."""
     def job(name, rows):
         process, url = start(name, "job.py", "job.html", "style.css")
-        script = tmpdir.join("job.py")
-        script.write(script.read().replace("ROWS = 400", "ROWS = %d" % rows))
+        for name, usual, short in (("job.py", "ROWS = 400", "ROWS = %d" % rows),
+                                   ("job.py", "SILENT = 60", "SILENT = 2"),
+                                   ("job.html", "65000", "3000")):
+            text = tmpdir.join(name).read_text("utf-8")
+            assert usual in text
+            tmpdir.join(name).write_text(text.replace(usual, short), "utf-8")
         return process, url
     return job
 
@@ -81,7 +85,7 @@ def test_the_page(job, browser, tmpdir):
     def percent():
         return int(browser.text("#percent").rstrip("%"))
 
-    process, url = job("job_flask.py", 100)
+    process, url = job("job_flask.py", 200)
     with process:
         browser.open(url)
         browser.click("#start")
@@ -95,18 +99,32 @@ def test_the_page(job, browser, tmpdir):
             wait_for(lambda: browser.text("#watching") == "2")
             last_state(other)
         said("Done in")
-        assert percent() == 100 and browser.text("#done") == "100 of 100"
+        assert percent() == 100 and browser.text("#done") == "200 of 200"
         assert browser.run("return document.title") == "Done"
         browser.click("#fail")
-        said("It failed: row 50 has no price")
+        said("It failed: row 100 has no price")
         assert percent() == 50
         browser.click("#start")
         wait_for(lambda: browser.text("#state") == "Running")
     wait_for(lambda: browser.text("#state") == "Reconnecting")
-    # Started again, the server has no jobs.
+    # The job ended with its server.
     port = urllib.parse.urlsplit(url).port
-    with running(python(str(tmpdir.join("job_flask.py"))), port):
-        wait_for(lambda: browser.text("#state") == "No such job", 20)
+    with running(python(str(tmpdir.join("job_flask.py"))), port, cwd=str(tmpdir)):
+        said("It failed: its server was stopped")
+        browser.open("about:blank")
+        browser.open(url + "#unknown")
+        wait_for(lambda: browser.text("#state") == "No such job")
+
+
+def test_a_job_goes_on_when_nothing_can_be_announced(monkeypatch, tmpdir):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.chdir(tmpdir)
+    import job
+    monkeypatch.setattr(job, "ROWS", 3)
+    name = job.new()
+    job.channel.close()     # as when the server stops, or a store is away
+    job.run(name, False)
+    assert (job.newest(name)["n"], job.newest(name)["end"]) == (3, "done")
 
 
 def test_tqdm(monkeypatch):

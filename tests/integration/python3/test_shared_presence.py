@@ -5,7 +5,7 @@ import sys
 import pytest
 from six.moves import queue
 
-from loopback import EXAMPLES
+from loopback import EXAMPLES, wait_for
 from sse import Channel
 
 sys.path.insert(0, EXAMPLES)
@@ -77,6 +77,21 @@ def test_each_is_told_once(start):
     end = processes[0].open(100)
     assert told.get(timeout=20) == (100, True)
     end.close()
+
+
+@pytest.mark.parametrize("start", [RedisPresence], indirect=True)
+def test_nobody_has_left_because_redis_was_away(start, store):
+    processes = [start() for _ in range(2)]
+    streams = [process.open(user) for user, process in enumerate(processes)]
+    told = processes[0].told
+    assert sorted(told.get(timeout=20) for _ in "12") == [(0, True), (1, True)]
+    with store.away():
+        with pytest.raises(queue.Empty):
+            told.get(timeout=1)     # twice `grace`
+    wait_for(lambda: processes[0].presence.here() == [0, 1])
+    streams[0].close()
+    assert told.get(timeout=20) == (0, False)       # and nothing before it
+    streams[1].close()
 
 
 @pytest.mark.parametrize("start", [SQLitePresence], indirect=True)
