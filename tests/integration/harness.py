@@ -13,7 +13,7 @@ import sys
 import threading
 
 import sse
-from control import query, serve_control
+from control import query, serve_control, server
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                       os.pardir, os.pardir, "examples", "frameworks")
@@ -107,7 +107,7 @@ def control(environ, start_response):
     """/next: the name of the stream that is opened next, its `kind` and its arguments.
 
     /add: a message with this text, for one stream or all; /close after it; /fill; /flood;
-    /state of a stream, or the number of all; /collect: the garbage; /notes.
+    /state of a stream, or the number of all; /forget all; /collect: the garbage; /notes.
     """
     asked = query(environ)
     action = environ["PATH_INFO"]
@@ -115,12 +115,18 @@ def control(environ, start_response):
     channel = CHANNELS[0]
     target = STREAMS.get(name) if name else channel
     answer = None
+    if target is None and action != "/state":
+        start_response("404 Not Found", [("Content-Type", "text/plain")])
+        return [b"no stream of this name was opened"]
     if "text" in asked:
         target.add_message("added", asked["text"], event_id=asked.get("id"))
     if action == "/next":
         NEXT[:] = [asked]
     elif action == "/close":
         target.close()
+    elif action == "/forget":
+        for stream in channel.streams:
+            stream.close()
     elif action == "/fill":
         answer = fill(target)
     elif action == "/flood":
@@ -144,3 +150,6 @@ gc.disable()
 sys.path.insert(0, FOLDER)
 app = importlib.import_module(os.environ["APPLICATION"]).app
 serve_control(control)
+
+if __name__ == "__main__":      # with the server of the standard library
+    server(os.environ["PORT"], app).serve_forever()

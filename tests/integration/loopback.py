@@ -22,19 +22,21 @@ def free_port():
         return sock.getsockname()[1]
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=10, name=None):
     """What `condition()` gives, as soon as it is true; AssertionError if it never is."""
+    result = None
     end = time.time() + seconds
     while time.time() < end:
         result = condition()
         if result:
             return result
         time.sleep(0.01)    # nothing announces what another process does
-    try:
-        condition = inspect.getsource(condition).strip()
-    except (OSError, IOError, TypeError):
-        pass
-    raise AssertionError("not within %s seconds: %s" % (seconds, condition))
+    if name is None:
+        try:
+            name = inspect.getsource(condition).strip()
+        except (OSError, IOError, TypeError):
+            name = condition
+    raise AssertionError("not within %s seconds, last %r: %s" % (seconds, result, name))
 
 
 def accepts(port):
@@ -43,6 +45,20 @@ def accepts(port):
         return True
     except socket.error:
         return False
+
+
+@contextlib.contextmanager
+def ended(process):
+    """A process that is ended at the end, whatever it takes."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        killer = threading.Timer(10, process.kill)
+        killer.start()
+        process.wait()
+        killer.cancel()
 
 
 @contextlib.contextmanager
@@ -57,20 +73,23 @@ def running(arguments, port, **options):
                 raise AssertionError("%r ended: %s" % (arguments, output.read().decode()))
             return accepts(port)
 
-        try:
-            wait_for(ready, 60)
+        with ended(process):
+            wait_for(ready, 60, "%r listens on %d" % (arguments, port))
             yield process
-        finally:
-            if process.poll() is None:
-                process.terminate()
-            killer = threading.Timer(10, process.kill)
-            killer.start()
-            process.wait()
-            killer.cancel()
 
 
 def python(*arguments):
     return [sys.executable] + list(arguments)
+
+
+@contextlib.contextmanager
+def serving(*arguments, **options):
+    """Python with these arguments, "{port}" in them a free one: a process with `port`, `url`."""
+    port = free_port()
+    arguments = python(*[each.replace("{port}", str(port)) for each in arguments])
+    with running(arguments, port, **options) as process:
+        process.port, process.url = port, "http://127.0.0.1:%d" % port
+        yield process
 
 
 def environment(**more):
@@ -88,7 +107,10 @@ class Client(object):
         """All that comes, up to and with the bytes `end`."""
         read = b""
         while not read.endswith(end):
-            byte = next(self._bytes, None)
+            try:
+                byte = next(self._bytes, None)
+            except requests.RequestException as error:
+                raise AssertionError("no %r after %r: %s" % (end, read[-200:], error))
             assert byte, "the response ended before %r, with %r" % (end, read[-200:])
             read += byte
         return read

@@ -11,15 +11,13 @@ import psutil
 import pytest
 import requests
 
-from loopback import Client, EXAMPLES, free_port, python, running, wait_for
+from loopback import Client, EXAMPLES, python, serving, wait_for
 from sse import HEADERS
 
 
 @pytest.fixture(scope="module")
 def server():
-    port = free_port()
-    with running(python(os.path.join(EXAMPLES, "clock.py"), "--port", str(port)), port) as process:
-        process.url = "http://127.0.0.1:%d" % port
+    with serving(os.path.join(EXAMPLES, "clock.py"), "--port={port}") as process:
         yield process
 
 
@@ -41,21 +39,15 @@ def test_events(server):
     with Client(server.url + "/events") as client:
         for name, value in HEADERS:
             assert client.response.headers[name] == value
-        first, second = numbers(ticks(client, 2))
-        assert second == first + 1
-
-
-def test_it_goes_on_after_the_last_event_id(server):
-    with Client(server.url + "/events") as client:
-        last = ticks(client, 2)[0]
-    number, = numbers([last])
+        last, other = ticks(client, 2)
+    first, = numbers([last])
+    assert numbers([other]) == [first + 1]
     with Client(server.url + "/events", headers={"Last-Event-ID": last}) as client:
-        assert numbers(ticks(client, 3)) == [number + 1, number + 2, number + 3]
+        assert numbers(ticks(client, 3)) == [first + 1, first + 2, first + 3]
 
 
-@pytest.mark.parametrize("last", ["x", "-1", "999999999", "é", "1; DROP"])
-def test_an_unknown_last_event_id(server, last):
-    with Client(server.url + "/events", headers={"Last-Event-ID": last.encode("utf-8")}) as client:
+def test_an_unknown_last_event_id(server):
+    with Client(server.url + "/events", headers={"Last-Event-ID": "x"}) as client:
         assert client.read_until(b"\n\n").startswith(b"retry: ")
         assert client.read_until(b"\n\n").startswith(b"event: reset\n")
         assert numbers(ticks(client, 1)) == [1]
@@ -100,7 +92,7 @@ def test_a_client_that_disconnects_costs_nothing_after_two_ticks(server):
 
 @pytest.mark.parametrize("name", ["clock.py", "chat.py"])
 def test_a_port_in_use(server, name):
-    port = server.url.rsplit(":", 1)[1]
+    port = str(server.port)
     process = subprocess.Popen(
         python(os.path.join(EXAMPLES, name), "--port", port), stderr=subprocess.PIPE)
     error = process.communicate()[1].decode()

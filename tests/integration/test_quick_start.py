@@ -29,3 +29,4 @@ def test_answer(start, name):
     with process, Client(url + "answer?question=Why%3F") as client:
         assert client.read_until(b"\n\n").startswith(b"retry: ")
         assert client.rest().decode("ascii") == words + "event: done\ndata: \n\n"
+        assert "EventSource" in requests.get(url, timeout=10).text

@@ -9,14 +9,11 @@ All tests share the one page that each has.
     browser.click("#send")
     browser.type("#name", "Ann")            # in place of what the field holds
     browser.text("h1"), browser.texts("li")
-    browser.screenshot("page.png")
-    browser.resize(400, 800)
     browser.name, browser.version           # "firefox", "153.7.0"
 
 Chromium and WebKit speak WebDriver; Firefox speaks Marionette, a protocol of its own.
 """
 
-import base64
 import contextlib
 import glob
 import io
@@ -24,11 +21,10 @@ import os
 import shutil
 import subprocess
 import tempfile
-import threading
 
 import pytest
 
-from loopback import wait_for
+from loopback import ended, wait_for
 
 CHROMIUM = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -50,15 +46,12 @@ const given = [...arguments], done = given.pop();
 class Browser(object):
     """One page. `css` names the first element that it matches."""
 
-    def __init__(self, driver, name, version, open, execute, screenshot, resize):
+    def __init__(self, driver, name, version, open, execute):
         self.name = name
         self.version = version
         self.open = open        # url
-        self.resize = resize    # width, height of the window
         self._driver = driver
         self._execute = execute
-        self._screenshot = screenshot
-        resize(1280, 800)
 
     def run(self, javascript, *arguments):
         """Run the body of an asynchronous function, and give what it returns."""
@@ -68,7 +61,7 @@ class Browser(object):
 
     def wait_for(self, javascript, seconds=10):
         """The value of this expression, as soon as it is true."""
-        return wait_for(lambda: self.run("return " + javascript), seconds)
+        return wait_for(lambda: self.run("return " + javascript), seconds, javascript)
 
     def text(self, css):
         return self._find(css).text
@@ -84,11 +77,6 @@ class Browser(object):
         """Put `text` into a field, in place of what is there."""
         self._find(css).clear()
         self._find(css).send_keys(text)
-
-    def screenshot(self, path):
-        """Write what the window shows to `path`, as PNG."""
-        with io.open(path, "wb") as file:
-            file.write(base64.b64decode(self._screenshot()))
 
     def _find(self, css):
         return self._driver.find_element("css selector", css)
@@ -127,10 +115,7 @@ def firefox():
                     open=driver.navigate,
                     # No sandbox: the script sees the page's own variables.
                     execute=lambda script, arguments: driver.execute_async_script(
-                        script, arguments, sandbox=None),
-                    screenshot=lambda: driver.screenshot(full=False),
-                    resize=lambda width, height: driver.set_window_rect(
-                        width=width, height=height))
+                        script, arguments, sandbox=None))
             finally:
                 driver.delete_session()
 
@@ -163,9 +148,7 @@ def driven(name, driver):
             name=name,
             version=driver.capabilities["browserVersion"],
             open=driver.get,
-            execute=lambda script, arguments: driver.execute_async_script(script, *arguments),
-            screenshot=driver.get_screenshot_as_base64,
-            resize=driver.set_window_size)
+            execute=lambda script, arguments: driver.execute_async_script(script, *arguments))
     finally:
         driver.quit()
 
@@ -190,31 +173,16 @@ def port(profile):
             return int(file.read() or 0)
 
 
-@contextlib.contextmanager
 def process(arguments, pass_fds=(), **variables):
     """A process that ends with the test. What it prints is thrown away."""
-    with io.open(os.devnull, "r+") as null:
-        child = subprocess.Popen(
-            arguments, stdin=null, stdout=null, stderr=null, pass_fds=pass_fds,
-            env=dict(os.environ, **variables))
-    try:
-        yield child
-    finally:
-        child.terminate()
-        killer = threading.Timer(10, child.kill)
-        killer.start()
-        child.wait()
-        killer.cancel()
+    null = subprocess.DEVNULL
+    return ended(subprocess.Popen(arguments, stdin=null, stdout=null, stderr=null,
+                                  pass_fds=pass_fds, env=dict(os.environ, **variables)))
 
 
-@contextlib.contextmanager
 def new_folder():
-    path = tempfile.mkdtemp()
-    try:
-        yield path
-    finally:
-        # A browser's last processes may still write into it.
-        shutil.rmtree(path, ignore_errors=True)
+    # A browser's last processes may still write into it.
+    return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
 
 
 def which(name):

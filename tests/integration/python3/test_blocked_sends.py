@@ -11,7 +11,9 @@ import time
 import psutil
 import pytest
 import requests
-from loopback import free_port, python, running, wait_for
+
+import loopback
+from loopback import wait_for
 
 SLOW = 5
 SET = "settimeout(60)"
@@ -26,10 +28,8 @@ def serving(folder, command, seconds):
         text = source.read()
     assert SET in text
     (folder / "slow_client.py").write_text(text.replace(SET, "settimeout(%s)" % seconds))
-    port = free_port()
-    arguments = python(*[part.format(port=port) for part in command])
-    with running(arguments, port, cwd=str(folder)) as process:
-        yield port, process
+    with loopback.serving(*command, cwd=str(folder)) as process:
+        yield process.port, process
 
 
 @contextlib.contextmanager
@@ -95,10 +95,3 @@ def test_werkzeug(tmp_path, seconds, held):
             else:
                 wait_for(lambda: threads() == before)
         wait_for(lambda: threads() == before)
-
-
-def test_waitress_has_no_such_socket(tmp_path):
-    command = ["-m", "waitress", "--listen=127.0.0.1:{port}", "slow_client:app"]
-    with serving(tmp_path, command, 1) as (port, _), client(port) as sock:
-        sock.settimeout(10)
-        assert sock.recv(20).startswith(b"HTTP/1.1 200")

@@ -17,6 +17,7 @@ from streams import served
 
 FOREVER = 30
 BIG = "x" * (2 * 1024 * 1024)
+HELLO = [{"role": "user", "content": "Hello"}]
 TEXTS = ["Good", " ", "morning\r\n\r\n", "data: \u2028\0\U0001f600", "", BIG]
 
 Request = collections.namedtuple("Request", "path body last_event_id sse")
@@ -43,7 +44,10 @@ class App(object):
         return sse.stream(self._keepalive)
 
     def next(self):
-        return self._requests.get(timeout=FOREVER)
+        try:
+            return self._requests.get(timeout=FOREVER)
+        except queue.Empty:
+            raise AssertionError("no request within %d seconds" % FOREVER)
 
 
 @pytest.fixture
@@ -56,78 +60,31 @@ def serve():
         yield start
 
 
-def openai_stream(url):
-    openai = pytest.importorskip("openai")
-    client = openai.OpenAI(api_key="none", base_url=url + "/v1", max_retries=0)
-    return client.chat.completions.create(
-        model="m", messages=[{"role": "user", "content": "Hello"}], stream=True)
-
-
-def token(text):
-    return {"id": "1", "object": "chat.completion.chunk", "created": 0, "model": "m",
-            "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
-
-
-@pytest.mark.parametrize("event", [None, "message", "token"])
-def test_openai(serve, event):
-    app, url = serve(default_retry=None)
-    with openai_stream(url) as stream:
-        request = app.next()
-        assert request.path == "/v1/chat/completions"
-        for text in TEXTS:
-            request.sse.add_json(event, token(text))
-            request.sse.add_comment("keepalive")
-            assert next(stream).choices[0].delta.content == text
-        request.sse.add_message(event, "[DONE]")
-        request.sse.close()
-        assert list(stream) == []
-
-
-def test_openai_error(serve):
-    openai = pytest.importorskip("openai")
-    app, url = serve(default_retry=None)
-    with openai_stream(url) as stream:
-        sse = app.next().sse
-        sse.add_json(None, {"error": {"message": "overloaded"}})
-        sse.close()
-        with pytest.raises(openai.APIError, match="overloaded"):
-            next(stream)
-
-
-@pytest.mark.parametrize("add", [
-    lambda sse: sse.set_retry(1000),
-    lambda sse: sse.set_event_id("7"),
-], ids=["retry", "id"])
-def test_openai_has_no_block_without_data(serve, add):
-    app, url = serve(default_retry=None)
-    with openai_stream(url) as stream:
-        sse = app.next().sse
-        add(sse)
-        sse.close()
-        with pytest.raises(json.JSONDecodeError):
-            next(stream)
-
-
 # Each of these gives the texts that it reads from the stream of a model's API.
+
+
+def openai(url):
+    client = pytest.importorskip("openai").OpenAI(api_key="none", base_url=url, max_retries=0)
+    for chunk in client.chat.completions.create(model="m", messages=HELLO, stream=True):
+        yield chunk.choices[0].delta.content
 
 
 def groq(url):
     client = pytest.importorskip("groq").Groq(api_key="none", base_url=url, max_retries=0)
-    for chunk in client.chat.completions.create(
-            model="m", messages=[{"role": "user", "content": "Hello"}], stream=True):
+    for chunk in client.chat.completions.create(model="m", messages=HELLO, stream=True):
         yield chunk.choices[0].delta.content
 
 
 def mistralai(url):
     client = pytest.importorskip("mistralai.client").Mistral(api_key="none", server_url=url)
-    for chunk in client.chat.stream(model="m", messages=[{"role": "user", "content": "Hello"}]):
+    for chunk in client.chat.stream(model="m", messages=HELLO):
         yield chunk.data.choices[0].delta.content
 
 
 def huggingface_hub(url):
     hub = pytest.importorskip("huggingface_hub")
     client = hub.InferenceClient(base_url=url, api_key="none")
-    for chunk in client.chat_completion([{"role": "user", "content": "Hello"}], stream=True):
+    for chunk in client.chat_completion(HELLO, stream=True):
         yield chunk.choices[0].delta.content
 
 
@@ -138,31 +95,80 @@ def google_genai(url):
         yield chunk.text
 
 
-def google_token(text):
-    return {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}}]}
+def anthropic(url):
+    anthropic = pytest.importorskip("anthropic")
+    client = anthropic.Anthropic(api_key="none", base_url=url, max_retries=0)
+    with client.messages.stream(model="m", max_tokens=9, messages=HELLO) as stream:
+        yield from stream.text_stream
 
 
-def read(serve, client, new, event, **more):
+# Each of these adds the texts in the form of an API.
+
+
+def tokens(event=None, **more):
+    def add(sse):
+        for text in TEXTS:
+            sse.add_json(event, {
+                "id": "1", "object": "chat.completion.chunk", "created": 0, "model": "m",
+                "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]},
+                **more)
+            sse.add_comment("keepalive")
+        sse.add_message(event, "[DONE]")
+    return add
+
+
+def google_tokens(event=None, **more):
+    def add(sse):
+        for text in TEXTS:
+            sse.add_json(event, {"candidates": [{
+                "content": {"role": "model", "parts": [{"text": text}]}}]}, **more)
+    return add
+
+
+def messages(sse):
+    """Those of Anthropic."""
+    def add(event, **values):
+        sse.add_json(event, dict(values, type=event), event_id="7")
+        sse.add_comment("keepalive")
+
+    add("message_start", message={
+        "id": "1", "type": "message", "role": "assistant", "content": [], "model": "m",
+        "stop_reason": None, "stop_sequence": None,
+        "usage": {"input_tokens": 1, "output_tokens": 1}})
+    add("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    add("ping")
+    for text in TEXTS:
+        add("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
+    add("content_block_stop", index=0)
+    add("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None},
+        usage={"output_tokens": 2})
+    add("message_stop")
+    sse.set_event_id("alone")
+
+
+def nameless(sse):
+    sse.add_json(None, {"type": "ping"})
+
+
+def error(sse):
+    sse.add_json("error", {"type": "error", "error": {
+        "type": "overloaded_error", "message": "overloaded"}})
+
+
+def read(serve, client, add, new):
     """The texts that a client reads while they are added, with whatever `new` adds by itself."""
     app, url = serve(**dict({"keepalive": 0.05}, **new))
-    make = google_token if client is google_genai else token
-    texts = client(url)
 
     def answer():
         sse = app.next().sse
         with contextlib.suppress(Closed):       # the client failed, and disconnected
-            for text in TEXTS:
-                sse.add_json(event, make(text), **more)
-                if new.get("keepalive", 15):
-                    sse.add_comment("keepalive")
-            if client is not google_genai:
-                sse.add_message(event, "[DONE]")
-            sse.close()
+            add(sse)
+        sse.close()
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
         answered = pool.submit(answer)
         try:
-            return list(texts)
+            return list(client(url))
         finally:
             answered.result(FOREVER)
 
@@ -171,87 +177,40 @@ NO_RETRY = {"default_retry": None}
 BARE = {"default_retry": None, "keepalive": None}
 
 
-@pytest.mark.parametrize("client, new, event, more", [
-    (groq, NO_RETRY, None, {"event_id": "7"}),
-    (mistralai, {}, None, {"event_id": "7"}), (mistralai, {}, "token", {}),
-    (huggingface_hub, {}, None, {"event_id": "7"}), (huggingface_hub, {}, "token", {}),
-    (google_genai, BARE, None, {}),
+@pytest.mark.parametrize("client, add, new", [
+    (openai, tokens(), NO_RETRY), (openai, tokens("message"), NO_RETRY),
+    (openai, tokens("token", event_id="7"), NO_RETRY),
+    (groq, tokens(event_id="7"), NO_RETRY),
+    (mistralai, tokens(event_id="7"), {}), (mistralai, tokens("token"), {}),
+    (huggingface_hub, tokens(event_id="7"), {}), (huggingface_hub, tokens("token"), {}),
+    (google_genai, google_tokens(), BARE), (anthropic, messages, {}),
 ])
-def test_clients_of_models(serve, client, new, event, more):
-    assert read(serve, client, new, event, **more) == TEXTS
+def test_clients_of_models(serve, client, add, new):
+    assert read(serve, client, add, new) == TEXTS
 
 
-@pytest.mark.parametrize("client, new, event, more", [
-    (groq, {}, None, {}), (groq, NO_RETRY, "token", {}), (groq, NO_RETRY, "message", {}),
-    (google_genai, NO_RETRY, None, {}), (google_genai, dict(BARE, default_retry=1), None, {}),
-    (google_genai, BARE, "message", {}), (google_genai, BARE, None, {"event_id": "7"}),
+@pytest.mark.parametrize("client, add, new, fault", [
+    (openai, tokens(), {}, "JSONDecodeError"),
+    (openai, lambda sse: sse.set_event_id("7"), NO_RETRY, "JSONDecodeError"),
+    (openai, error, NO_RETRY, "APIError"),
+    (groq, tokens(), {}, "JSONDecodeError"),
+    (groq, tokens("token"), NO_RETRY, "TypeError"),
+    (groq, tokens("message"), NO_RETRY, "TypeError"),
+    (google_genai, google_tokens(), NO_RETRY, "UnknownApiResponseError"),
+    (google_genai, google_tokens(), {"default_retry": 1, "keepalive": None},
+     "UnknownApiResponseError"),
+    (google_genai, google_tokens("message"), BARE, "UnknownApiResponseError"),
+    (google_genai, google_tokens(event_id="7"), BARE, "UnknownApiResponseError"),
+    (anthropic, error, NO_RETRY, "APIStatusError"),
 ])
-def test_what_clients_of_models_fail_at(serve, client, new, event, more):
+def test_what_clients_of_models_fail_at(serve, client, add, new, fault):
     with pytest.raises(Exception) as caught:
-        read(serve, client, new, event, **more)
-    assert type(caught.value).__name__ in {
-        "JSONDecodeError", "TypeError", "UnknownApiResponseError"}
-
-
-ANSWER = [
-    {"type": "message_start", "message": {
-        "id": "1", "type": "message", "role": "assistant", "content": [], "model": "m",
-        "stop_reason": None, "stop_sequence": None,
-        "usage": {"input_tokens": 1, "output_tokens": 1}}},
-    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-    {"type": "ping"},
-    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Good"}},
-    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": BIG}},
-    {"type": "content_block_stop", "index": 0},
-    {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None},
-     "usage": {"output_tokens": 2}},
-    {"type": "message_stop"},
-]
-
-
-def anthropic_stream(url):
-    anthropic = pytest.importorskip("anthropic")
-    client = anthropic.Anthropic(api_key="none", base_url=url, max_retries=0)
-    return client.messages.stream(
-        model="m", max_tokens=9, messages=[{"role": "user", "content": "Hello"}])
-
-
-# A retry block and ids of their own do not disturb it.
-@pytest.mark.parametrize("new", [{"default_retry": None}, {}], ids=["no retry", "retry"])
-def test_anthropic(serve, new):
-    app, url = serve(**new)
-    with anthropic_stream(url) as stream:
-        request = app.next()
-        assert request.path == "/v1/messages"
-        for number, event in enumerate(ANSWER):
-            request.sse.add_json(event["type"], event, event_id=number)
-            request.sse.add_comment("keepalive")
-        request.sse.set_event_id("alone")
-        request.sse.close()
-        assert list(stream.text_stream) == ["Good", BIG]
-        assert stream.get_final_message().stop_reason == "end_turn"
-
-
-def test_anthropic_error(serve):
-    anthropic = pytest.importorskip("anthropic")
-    app, url = serve(default_retry=None)
-    with anthropic_stream(url) as stream:
-        sse = app.next().sse
-        sse.add_json("error", {"type": "error", "error": {
-            "type": "overloaded_error", "message": "overloaded"}})
-        sse.close()
-        with pytest.raises(anthropic.APIStatusError, match="overloaded"):
-            list(stream)
+        read(serve, client, add, new)
+    assert type(caught.value).__name__ == fault
 
 
 def test_anthropic_needs_event_names(serve):
-    app, url = serve(default_retry=None)
-    with anthropic_stream(url) as stream:
-        sse = app.next().sse
-        for event in ANSWER:
-            sse.add_json(None, event)
-        sse.close()
-        assert list(stream) == []
+    assert read(serve, anthropic, nameless, NO_RETRY) == []
 
 
 RESULTS = {
@@ -296,10 +255,9 @@ def session(streams):
     return pytest.importorskip("mcp").ClientSession(*streams)
 
 
-# Its retry block is not taken for a message.
-@pytest.mark.parametrize("new", [{"default_retry": None}, {}], ids=["no retry", "retry"])
-def test_mcp(serve, new):
-    app, url = serve(**new)
+def test_mcp(serve):
+    """Its retry block is not taken for a message."""
+    app, url = serve()
 
     async def read():
         async with streamable(url) as streams, session(streams) as client:

@@ -10,9 +10,9 @@ import pytest
 import requests
 from docs import blocks, found, ROOT
 from docutils import nodes
-from loopback import Client, environment, free_port, python, running, wait_for
+from loopback import Client, environment, python, serving, wait_for
 
-import asgi_rows
+import test_asgi
 import test_frameworks
 import test_proxies
 import test_servers
@@ -44,12 +44,12 @@ def test_when_a_disconnected_client_is_noticed():
                 name = framework if server == "itself" else framework + ", " + server
                 shown[name] = cells
     tested = {row.name: [row.waiting, row.blocked, row.failure]
-              for row in asgi_rows.ROWS + test_frameworks.ROWS}
+              for row in test_asgi.ROWS + test_frameworks.ROWS}
     assert shown == tested
 
 
 def test_servers_that_buffer():
-    buffering = {row.name.split(", ")[1] for row in asgi_rows.ROWS + test_frameworks.ROWS
+    buffering = {row.name.split(", ")[1] for row in test_asgi.ROWS + test_frameworks.ROWS
                  if row.buffers}
     assert buffering == {"daphne", "waitress"}
     with open(RUNNING) as file:
@@ -69,13 +69,12 @@ def test_when_proxies_notice():
 
 def test_servers_for_threads():
     names = [row[0] for row in table(RUNNING, ["Server", "Streams at once"])]
-    assert sorted(names) == sorted(kind.name for kind in test_servers.KINDS
-                                   if kind.name != "wsgiref.validate")
+    assert sorted(names) == sorted(row.name for row in test_servers.ROWS)
 
 
 def test_servers_for_an_event_loop():
     names = [row[0] for row in table(RUNNING, ["Server", "What to know"])]
-    assert set(names) == {row.command.split()[0] for row in asgi_rows.ROWS} - {"python", "sanic"}
+    assert set(names) == {row.command.split()[0] for row in test_asgi.ROWS} - {"python", "sanic"}
 
 
 WORDS = {"waiting": "waits", "cut off": "cut off", "ended": "ended"}
@@ -123,6 +122,9 @@ def test_tests_of_endpoints():
         env=environment(PYTHONPATH=path.partition("=")[2], PYTHONDONTWRITEBYTECODE="1"))
 
 
+UVICORN = ["-m", "uvicorn", "--port={port}", "--timeout-graceful-shutdown=1"]
+
+
 @pytest.fixture
 def project(tmp_path):
     """The environment of a Django project that has the application `news`."""
@@ -141,40 +143,31 @@ def project(tmp_path):
                 PYTHONPATH=os.pathsep.join([str(tmp_path), os.path.abspath(FOLDER)]))
 
 
-def receives(url):
-    """A client of /events gets what is posted to /add."""
-    with Client(url + "/events") as client:
-        client.read_until(b"\n\n")
-        assert requests.post(url + "/add", data="hello", timeout=10,
-                             headers={"Content-Type": "text/plain"}).status_code == 204
-        assert client.read_until(b"\n\n").startswith(b'event: news\ndata: "hello"\n')
+def post(server):
+    return requests.post(server.url + "/add", data="hello", timeout=10,
+                         headers={"Content-Type": "text/plain"}).status_code
 
 
 def test_django_project(project):
-    port = free_port()
-    command = python("-m", "uvicorn", "--port=%d" % port, "--timeout-graceful-shutdown=1",
-                     "asgi:application")
-    with running(command, port, env=environment(**project)):
-        receives("http://127.0.0.1:%d" % port)
+    with serving(*UVICORN, "asgi:application", env=environment(**project)) as server:
+        with Client(server.url + "/events") as client:
+            client.read_until(b"\n\n")
+            assert post(server) == 204
+            assert client.read_until(b"\n\n").startswith(b'event: news\ndata: "hello"\n')
     subprocess.run(python("-m", "django", "test", "news"), check=True, timeout=60,
                    env=environment(**project))
 
 
 def test_django_wants_its_csrf_token(project):
-    port = free_port()
-    command = python("-m", "uvicorn", "--port=%d" % port, "asgi:application")
     project.update(MIDDLEWARE="django.middleware.csrf.CsrfViewMiddleware")
-    with running(command, port, env=environment(**project)):
-        url = "http://127.0.0.1:%d/add" % port
-        assert requests.post(url, data="hello", timeout=10).status_code == 403
+    with serving(*UVICORN, "asgi:application", env=environment(**project)) as server:
+        assert post(server) == 403
 
 
 def test_runserver_sends_nothing_of_astream(project):
-    port = free_port()
-    command = python("-m", "django", "runserver", "--noreload", str(port))
-    with running(command, port, env=environment(**project)), socket.socket() as sock:
-        sock.settimeout(2)
-        sock.connect(("127.0.0.1", port))
+    command = ["-m", "django", "runserver", "--noreload", "{port}"]
+    with serving(*command, env=environment(**project)) as server, \
+            socket.create_connection(("127.0.0.1", server.port), 2) as sock:
         sock.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         with pytest.raises(socket.timeout):
             sock.recv(1)
@@ -182,8 +175,6 @@ def test_runserver_sends_nothing_of_astream(project):
 
 # With a plain function beside it.
 THREADS = """
-import sys
-sys.path.insert(0, %r)
 import sse
 sse.Sse.astream = sse.Sse.stream
 from starlette_app import app
@@ -194,20 +185,18 @@ app.router.routes.append(Route("/plain", lambda request: Response("x")))
 
 
 def test_stream_in_starlette_takes_its_threads(tmp_path):
-    (tmp_path / "threads.py").write_text(THREADS % os.path.abspath(FOLDER))
-    port = free_port()
-    command = python("-m", "uvicorn", "--port=%d" % port, "--timeout-graceful-shutdown=1",
-                     "threads:app")
-    url = "http://127.0.0.1:%d" % port
-    with running(command, port, cwd=str(tmp_path)), contextlib.ExitStack() as stack:
+    (tmp_path / "threads.py").write_text(THREADS)
+    path = environment(PYTHONPATH=os.path.abspath(FOLDER))
+    with serving(*UVICORN, "threads:app", cwd=str(tmp_path), env=path) as server, \
+            contextlib.ExitStack() as stack:
         def answers():
             with contextlib.suppress(requests.Timeout):
-                return requests.get(url + "/plain", timeout=2).text == "x"
+                return requests.get(server.url + "/plain", timeout=2).text == "x"
 
         for _ in range(39):
-            stack.enter_context(Client(url + "/events")).read_until(b"\n\n")
+            stack.enter_context(Client(server.url + "/events")).read_until(b"\n\n")
         assert answers()
-        stack.enter_context(Client(url + "/events")).read_until(b"\n\n")
+        stack.enter_context(Client(server.url + "/events")).read_until(b"\n\n")
         wait_for(lambda: not answers())
 
 
@@ -243,16 +232,12 @@ async def number():
 
 def test_dependencies_of_fastapi(tmp_path):
     (tmp_path / "dependencies.py").write_text(FASTAPI)
-    port = free_port()
-    command = python("-m", "uvicorn", "--port=%d" % port, "--timeout-graceful-shutdown=1",
-                     "dependencies:app")
-    url = "http://127.0.0.1:%d" % port
-    with running(command, port, cwd=str(tmp_path)):
+    with serving(*UVICORN, "dependencies:app", cwd=str(tmp_path)) as server:
         for path, opened in ("/request", 1), ("/function", 0):
-            with Client(url + path) as client:
+            with Client(server.url + path) as client:
                 client.read_until(b"\n\n")
-                assert requests.get(url + "/opened", timeout=10).json() == opened
-            wait_for(lambda: requests.get(url + "/opened", timeout=10).json() == 0)
+                assert requests.get(server.url + "/opened", timeout=10).json() == opened
+            wait_for(lambda: requests.get(server.url + "/opened", timeout=10).json() == 0)
 
 
 def test_teardown_of_flask():

@@ -5,48 +5,44 @@ import os
 import pytest
 import requests
 
-from loopback import EXAMPLES, free_port, python, running, wait_for
+from loopback import EXAMPLES, free_port, python, running, serving, wait_for
 
 
-@pytest.fixture
-def url(request):
-    port = free_port()
-    with running(python(os.path.join(EXAMPLES, request.param), "--port", str(port)), port):
-        yield "http://127.0.0.1:%d/" % port
+def test_the_clock(browser):
+    """It misses no tick, neither when its connection ends nor when the server is started again."""
+    def state(text, seconds=20):
+        wait_for(lambda: browser.text("#state") == text, seconds)
 
-
-@pytest.mark.parametrize("url", ["clock.py"], indirect=True)
-def test_the_clock_misses_no_tick(url, browser):
-    browser.open(url)
-    browser.wait_for("document.querySelectorAll('#events tr').length >= 2")
-    assert browser.text("#state") == "Connected"
-    assert "one HTTP response that stays open" in browser.text("#what")
-    browser.wait_for("!document.getElementById('drop').disabled")
-    browser.click("#drop")
-    wait_for(lambda: browser.text("#state") == "Reconnecting")
-    wait_for(lambda: browser.text("#state") == "Connected", 20)
-    wait_for(lambda: "Last-Event-ID" in browser.text("#story"))
-    assert "none was missed" in browser.text("#story")
-    assert "none missed" in browser.text("#count")
-    assert browser.texts("tr.late")
-    ids = browser.run("return [...document.querySelectorAll('#events td:nth-child(2)')]"
-                      ".map(cell => Number(cell.textContent.split('-')[1]))")
-    assert ids == list(range(ids[0], ids[0] - len(ids), -1))
-
-
-def test_the_clock_is_started_again(browser):
     port = free_port()
     server = python(os.path.join(EXAMPLES, "clock.py"), "--port", str(port))
     with running(server, port):
         browser.open("http://127.0.0.1:%d/" % port)
-        browser.wait_for("document.querySelectorAll('#events tr').length >= 1")
-    wait_for(lambda: browser.text("#state") == "Reconnecting")
+        browser.wait_for("document.querySelectorAll('#events tr').length >= 2")
+        state("Connected")
+        assert "one HTTP response that stays open" in browser.text("#what")
+        browser.wait_for("!document.getElementById('drop').disabled")
+        browser.click("#drop")
+        state("Reconnecting")
+        state("Connected")
+        wait_for(lambda: "Last-Event-ID" in browser.text("#story"))
+        assert "none was missed" in browser.text("#story")
+        assert "none missed" in browser.text("#count")
+        assert browser.texts("tr.late")
+        ids = browser.run("return [...document.querySelectorAll('#events td:nth-child(2)')]"
+                          ".map(cell => Number(cell.textContent.split('-')[1]))")
+        assert ids == list(range(ids[0], ids[0] - len(ids), -1))
+    state("Reconnecting")
     with running(server, port):
         wait_for(lambda: "does not know that id" in browser.text("#story"), 30)
         assert "none missed" in browser.text("#count")
 
 
-@pytest.mark.parametrize("url", ["chat.py"], indirect=True)
+@pytest.fixture
+def url():
+    with serving(os.path.join(EXAMPLES, "chat.py"), "--port={port}") as process:
+        yield process.url + "/"
+
+
 def test_a_chat(url, browser):
     def say_here(name, text):
         browser.type("#name", name)

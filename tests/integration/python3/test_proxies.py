@@ -15,10 +15,10 @@ import h2.connection
 import h2.events
 import pytest
 import requests
-from loopback import Client, environment, free_port, python, running, wait_for
+from loopback import Client, environment, free_port, running, serving, wait_for
 
-from asgi_rows import HYPERCORN, serve
 from framework_checks import AT_ONCE, FOLDER, Row, WRITES, added
+from test_asgi import HYPERCORN, serve
 
 NGINX = """
 daemon off;
@@ -177,15 +177,17 @@ def test_keepalives_keep_nginx_from_giving_up(nginx):
         assert client.rest().replace(b": \n", b"") == added("late") + b"\n"
 
 
+RUN = ("import aiohttp.web, app; aiohttp.web.run_app("
+       "app.app, host='127.0.0.1', port={port}, shutdown_timeout=0)")
+
+
 @pytest.mark.parametrize("condition, lives", [("text/event-stream", True), ("text/html", False)])
 def test_compression_in_aiohttp(tmp_path, condition, lives):
-    port = free_port()
     with open(os.path.join(os.path.dirname(__file__), "aiohttp_compression.py")) as file:
-        text = file.read().replace("text/event-stream", condition)
-    (tmp_path / "app.py").write_text(
-        text + "\n\nweb.run_app(app, host='127.0.0.1', port=%d, shutdown_timeout=0)\n" % port)
-    with running(python(str(tmp_path / "app.py")), port, env=environment(PYTHONPATH=FOLDER)), \
-            socket.create_connection(("127.0.0.1", port), 1) as sock:
+        (tmp_path / "app.py").write_text(file.read().replace("text/event-stream", condition))
+    path = environment(PYTHONPATH=os.path.abspath(FOLDER))
+    with serving("-c", RUN, cwd=str(tmp_path), env=path) as server, \
+            socket.create_connection(("127.0.0.1", server.port), 1) as sock:
         sock.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
         got = b""
         with contextlib.suppress(socket.timeout):

@@ -37,8 +37,9 @@ DEPARTURES = collections.defaultdict(dict)
 WHY = collections.defaultdict(set)
 with io.open(os.path.join(HERE, "readers", "departures.json"), encoding="utf-8") as file:
     for departure in json.load(file):
-        DEPARTURES[departure["reader"]][departure["case"]] = departure["gives"]
-        WHY[departure["reader"]].add(departure["why"])
+        for reader in departure["readers"]:
+            DEPARTURES[reader][departure["case"]] = departure["gives"]
+            WHY[reader].add(departure["why"])
 
 
 def jobs_of(reader):

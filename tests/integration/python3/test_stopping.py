@@ -42,9 +42,10 @@ WAITRESS = ["-m", "waitress", "--listen=127.0.0.1:{port}", "--threads=9", "flask
 FLASK = ["-m", "flask", "--app=flask_app", "run", "--port={port}"]
 SANIC = ["-m", "sanic", "sanic_app:app", "--port={port}", "--single-process"]
 
-# What becomes of the clients, and the seconds after which the server ends: from, to.
+# What becomes of the clients, and the seconds after which the server ends: from, to. Where they
+# wait, it has not ended after those.
 Outcome = collections.namedtuple("Outcome", "clients least most")
-WAITS = Outcome("waiting", 1, None)
+WAITS = Outcome("waiting", 0, 1)
 CUT = Outcome("cut off", 0, 8)
 ENDED = Outcome("ended", 0, 12)
 # gunicorn's own default is 30 seconds.
@@ -104,13 +105,19 @@ RECIPES = [Row(name, command, "", ENDED, ENDED) for name, command in [
 CHEROOT = [Row("cheroot", ["-m", "cheroot", "flask_app:app", "--bind=127.0.0.1:{port}",
                            "--threads=9"], "", WAITS, CUT)]
 
+# The other files for an event loop.
+OTHERS = [Row(name[:-3], UVICORN + [name[:-3] + ":app"], "", ENDED, ENDED)
+          for name in sorted(os.listdir(FOLDER)) if name.endswith("_app.py")
+          if name[:-3] not in str(RECIPES) and documented(name[:-3]).startswith("uvicorn")]
+
 # These stop as one of the above does.
 ALIKE = {"uvicorn --loop=asyncio", "uvicorn --workers=2", "fastapi dev", "litestar run",
          "hypercorn -w 0", "quart run"}
 UNREAD = [row for row in RECIPES if row.name not in ALIKE]
 
 CASES = [pytest.param(row, id="%s %s" % (kind, row.name))
-         for kind, rows in (("default", DEFAULTS + CHEROOT), ("recipe", RECIPES)) for row in rows]
+         for kind, rows in (("default", DEFAULTS + CHEROOT), ("recipe", RECIPES + OTHERS))
+         for row in rows]
 
 # A server whose workers end without a signal to it: by so many requests, by SIGHUP, or since this
 # file was changed. What is taken out by default; and what becomes of the clients and of those who
@@ -175,7 +182,7 @@ class Client:
     def close(self):
         with contextlib.suppress(OSError):
             self.sock.shutdown(2)
-        self.thread.join()
+        self.thread.join(30)
         self.response.close()
         self.connection.close()
 
@@ -238,22 +245,21 @@ def unread(port):
         yield
 
 
-def stopped(process, clients, number, most):
-    """The seconds until the server ended, or None; and what became of its clients."""
+def stop(process, clients, number, expected):
+    """Send the signal, and assert what is expected; the outcome in words."""
     start = time.monotonic()
     process.send_signal(number)
-    try:
-        process.wait(most)
-    except subprocess.TimeoutExpired:
-        return None, {client.got for client in clients}
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(expected.most)
     seconds = time.monotonic() - start
+    waits = expected.clients == "waiting"
+    assert (process.poll() is None) == waits, "the server %s within %.1f seconds" % (
+        "stopped" if waits else "did not stop", seconds)
+    assert seconds >= expected.least
     for client in clients:
-        client.thread.join(5)
-    return seconds, {client.got for client in clients}
-
-
-def assert_stopped(seconds, most):
-    assert seconds is not None, "the server did not stop within %d seconds" % most
+        client.thread.join(0 if waits else 5)
+    assert {client.got for client in clients} <= {expected.clients}
+    return "%s after %.2f s" % (expected.clients, seconds)
 
 
 def at_once(check, cases):
@@ -273,14 +279,7 @@ def test_stopping(tmp_path, row):
         with serving(tmp_path / case, row.command, row.without, patience=patience) as server, \
                 streams(server.port) as clients, \
                 unread(server.port) if case == "unread" else contextlib.nullcontext():
-            seconds, got = stopped(
-                server.process, clients, number, expected.most or expected.least)
-        if expected.most is None:
-            assert seconds is None and got == {"waiting"}
-            return "waits"
-        assert_stopped(seconds, expected.most)
-        assert got == {expected.clients} and seconds >= expected.least
-        return "%s after %.2f s" % (expected.clients, seconds)
+            return stop(server.process, clients, number, expected)
 
     at_once(check, ["SIGINT", "SIGTERM"] + ["unread"] * (row in UNREAD))
 
@@ -297,24 +296,7 @@ def test_stopping_with_tls_and_a_client_that_sleeps(tmp_path, command):
                 context.wrap_socket(sock, server_hostname="127.0.0.1") as client:
             client.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             assert client.recv(12) == b"HTTP/1.1 200"
-            seconds, _ = stopped(process, [], signal.SIGTERM, 8)
-    assert_stopped(seconds, 8)
-
-
-def others():
-    """The files for an event loop that are in no row of RECIPES."""
-    rows = set(re.findall(r"\w+_app", str(RECIPES)))
-    names = [name[:-3] for name in sorted(os.listdir(FOLDER)) if name.endswith("_app.py")]
-    return [name for name in names if name not in rows and documented(name).startswith("uvicorn")]
-
-
-@pytest.mark.parametrize("name", others())
-def test_other_files_stop(tmp_path, name):
-    with serving(tmp_path / "app", UVICORN + [name + ":app"]) as (port, process), \
-            streams(port) as clients:
-        seconds, got = stopped(process, clients, signal.SIGTERM, 8)
-    assert_stopped(seconds, 8)
-    assert got == {"ended"}
+            stop(process, [], signal.SIGTERM, Outcome("ended", 0, 8))
 
 
 def answers(port, path):
