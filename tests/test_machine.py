@@ -39,7 +39,7 @@ class Machine(RuleBasedStateMachine):
         self.begun = None           # the block that it is in, and the items that are left
         self.streamed = False       # whether there was a stream
         self.chunks = None          # one that is open
-        self.first_chunk = False          # whether it has its first chunk to give
+        self.first_chunk = False    # whether it has its first chunk to give
         if retry is not None:
             self.pending.append(Block(["retry: %d\n\n" % retry], retry=retry))
 
@@ -90,10 +90,6 @@ class Machine(RuleBasedStateMachine):
         self.message(lambda: self.sse.add_message(event, text, event_id=event_id),
                      event, text, event_id)
 
-    @rule(text=TEXTS)
-    def add_short_message(self, text):
-        self.message(lambda: self.sse.add_event_e(text), "e", text, None)
-
     @rule(event=EVENTS, value=st.integers(), event_id=st.none() | IDS)
     def add_json(self, event, value, event_id):
         self.message(lambda: self.sse.add_json(event, value, event_id=event_id),
@@ -103,10 +99,6 @@ class Machine(RuleBasedStateMachine):
     def set_event_id(self, event_id):
         self.add(lambda: self.sse.set_event_id(event_id),
                  lambda: Block.id(plain_id(event_id)), keep=True)
-
-    @rule()
-    def reset_event_id(self):
-        self.add(self.sse.reset_event_id, lambda: Block.id(""), keep=True)
 
     @rule(num=RETRIES | st.integers() | st.booleans())
     def set_retry(self, num):
@@ -126,20 +118,15 @@ class Machine(RuleBasedStateMachine):
         self.pending_id = None
         return blocks
 
-    @rule()
-    def data_to_send(self):
-        self.peer.take(self.sse.data_to_send(), self.take_all())
-
-    @rule()
-    def iterate(self):
-        self.peer.take("".join(self.sse).encode("utf-8"), self.take_all())
+    @rule(way=st.sampled_from([Sse.data_to_send, lambda sse: "".join(sse).encode("utf-8")]))
+    def take(self, way):
+        self.peer.take(way(self.sse), self.take_all())
         assert len(self.sse._buffer) == 0
 
     @rule()
     def flush(self):
         self.sse.flush()
         self.take_all()
-        assert len(self.sse._buffer) == 0
 
     @rule(count=st.integers(1, 8))
     def iterate_further(self, count):
@@ -181,15 +168,6 @@ class Machine(RuleBasedStateMachine):
         self.streamed = True
         self.first_chunk = True
         self.comments = keepalive is not None
-
-    @precondition(lambda self: self.chunks is not None)
-    @rule()
-    def begin_second_stream(self):
-        try:
-            self.sse.stream()
-        except RuntimeError:
-            return
-        raise AssertionError("a second stream")
 
     # Else it would wait.
     @precondition(lambda self: self.chunks is not None
@@ -238,13 +216,6 @@ class Machine(RuleBasedStateMachine):
         original.flush()
         original.close()
 
-    @precondition(lambda self: self.max_pending is None and not self.streamed)
-    @rule()
-    def copy_does_not_take(self):
-        other = copy.deepcopy(self.sse)
-        assert other.data_to_send() == bytes(self.sse)
-        other.close()
-
     @invariant()
     def what_is_pending(self):
         if not hasattr(self, "sse"):
@@ -260,7 +231,7 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self):
         if hasattr(self, "sse"):
-            self.data_to_send()
+            self.take(Sse.data_to_send)
 
 
 TestMachine = Machine.TestCase

@@ -3,6 +3,8 @@
 
 from __future__ import unicode_literals
 
+import itertools
+
 import pytest
 import six
 from hypothesis import given
@@ -11,41 +13,12 @@ from hypothesis import strategies as st
 from model import lf, plain, plain_data, plain_event, plain_id, plain_retry, Refused
 from spec_decoder import Decoder, decode, utf8_decode
 from sse import last_event_id, Sse
-from strategies import CALLS, ENCODINGS, EVENTS, IDS, OBJECTS, RETRIES, STREAMS, TEXTS
+from strategies import CALLS, ENCODINGS, OBJECTS, RETRIES, STREAMS, TEXTS
 from support import closed_stream
 
 
 # Under -bb: hypothesis compares the bytes and the texts that it has made.
 pytestmark = pytest.mark.filterwarnings("ignore::BytesWarning")
-
-
-@given(EVENTS, TEXTS, IDS)
-def test_any_text_is_one_event(event, text, event_id):
-    sse = Sse(None)
-    sse.add_message(event, text, event_id=event_id)
-    client = decode(sse.data_to_send())
-    assert client.events == [(event or "message", lf(text), event_id)]
-    assert client.reconnection_time is None and client.comments == 0
-
-
-@given(st.lists(TEXTS))
-def test_any_lines_are_one_event(items):
-    sse = Sse(None)
-    sse.add_message(None, items)
-    sse.add_message(None, tuple(item.encode("utf-8") for item in items))
-    event = ("message", "\n".join([lf(item) for item in items]), "")
-    assert decode(sse.data_to_send()).events == [event, event]
-
-
-@given(TEXTS)
-def test_any_comment_is_ignored(text):
-    sse = Sse(None)
-    sse.add_comment(text)
-    sse.add_message("e", "x")
-    client = decode(sse.data_to_send())
-    assert client.events == [("e", "x", "")]
-    assert client.comments == lf(text).count("\n") + 1
-    assert client.reconnection_time is None
 
 
 @given(st.lists(st.tuples(st.sampled_from(["lastEventId", "lastEventId", "x", ""]), TEXTS)))
@@ -104,24 +77,6 @@ def test_any_object_as_a_message(event, text, encoding, event_id):
     arrives_or_is_refused(lambda sse: sse.add_message(event, text, encoding, event_id), expected)
 
 
-@given(OBJECTS, ENCODINGS)
-def test_any_object_as_data(text, encoding):
-    def expected():
-        message = ("e", plain_data(text, encoding), "pending")
-        return lambda client: [message, ("after", "y", "pending")]
-
-    arrives_or_is_refused(lambda sse: sse.add_event_e(text, encoding), expected)
-
-
-@given(OBJECTS | TEXTS)
-def test_any_object_as_an_event(event):
-    def expected():
-        message = (plain_event(event), "null", "pending")
-        return lambda client: [message, ("after", "y", "pending")]
-
-    arrives_or_is_refused(lambda sse: sse.add_json(event, None), expected)
-
-
 @given(OBJECTS | TEXTS)
 def test_any_object_as_an_id(event_id):
     def expected():
@@ -173,20 +128,19 @@ def after(calls):
 
 @given(CALLS)
 def test_bytes_are_the_same_however_taken(calls):
+    """Also item by item, as it comes, and the rest in one piece."""
     wire = bytes(after(calls))
-    assert after(calls).data_to_send() == wire
     assert "".join(after(calls)).encode("utf-8") == wire
     assert six.text_type(after(calls)).encode("utf-8") == wire
-    assert str(after(calls)) == (wire if six.PY2 else wire.decode("utf-8"))
     assert closed_stream(after(calls)) == (wire or b": \n")
-    # Item by item as it comes, and the rest in one piece.
     sse = after(calls)
-    for lines in range(3):
+    for _ in range(3):
         items = iter(sse)
         wire = wire[len("".join(item for item, _ in zip(items, range(1))).encode("utf-8")):]
         items.close()
         assert wire.endswith(bytes(sse))
         wire = bytes(sse)
+    assert sse.data_to_send() == wire
 
 
 def seen(client):
@@ -199,12 +153,11 @@ def test_pieces_change_nothing(stream, sizes):
     whole = seen(decode(stream))
     assert seen(decode(stream, 1)) == whole
     client = Decoder()
-    start = number = 0
-    while start < len(stream):
-        size = sizes[number % len(sizes)]
-        client.feed(stream[start:start + size])
-        start += size
-        number += 1
+    sizes = itertools.cycle(sizes)
+    while stream:
+        size = next(sizes)
+        client.feed(stream[:size])
+        stream = stream[size:]
     assert seen(client) == whole
 
 
