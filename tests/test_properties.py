@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model import lf, plain, plain_data, plain_event, plain_id, plain_retry, Refused
-from spec_decoder import Decoder, decode, utf8_decode
+from spec_decoder import Decoder, decode
 from sse import last_event_id, Sse
 from strategies import CALLS, ENCODINGS, OBJECTS, RETRIES, STREAMS, TEXTS
 from support import closed_stream
@@ -159,9 +159,3 @@ def test_pieces_change_nothing(stream, sizes):
         client.feed(stream[:size])
         stream = stream[size:]
     assert seen(client) == whole
-
-
-if not six.PY2:
-    @given(STREAMS)
-    def test_utf8_is_decoded_as_python_3_does(octets):
-        assert utf8_decode(octets) == octets.decode("utf-8", "replace")
