@@ -76,9 +76,11 @@ REFUSED = rows("refused")
 
 # The web platform tests: "FILE-NUMBER" and the stream.
 STREAMS = [
-    ("%s-%d" % (name, number), dict((key, value(content)) for key, content in stream.items()))
-    for name, content in load(os.path.join("web-platform", "*.json"))
-    for number, stream in enumerate(content["streams"], 1)]
+    ("%s-%d" % (os.path.basename(test["test"]).split(".")[0], number),
+     dict((key, value(content)) for key, content in stream.items()))
+    for _, tests in load(os.path.join("web-platform", "streams.json"))
+    for test in tests
+    for number, stream in enumerate(test["streams"], 1)]
 
 
 def call(target, name, arguments, keywords=None):
