@@ -1,7 +1,6 @@
 """Who may call what: any number of writers, readers that share whole blocks, nothing lost."""
 
 import collections
-import threading
 
 import pytest
 import six
@@ -99,51 +98,6 @@ def test_a_look_while_another_thread_changes_the_buffer(look):
     expected = look(sse)
     sse._buffer = Changed(sse._buffer)
     assert look(sse) == expected
-
-
-def test_a_pending_id_goes_to_one_message_or_one_reader():
-    for _ in range(200):
-        sse = Sse(default_retry=None)
-        sse.set_event_id("7")
-        go = threading.Event()
-        threads = Threads()
-        taken = []
-
-        def add():
-            go.wait()
-            sse.add_message("e", "x")
-
-        def take():
-            go.wait()
-            taken.append(sse.data_to_send())
-
-        for _ in range(WRITERS):
-            threads.start(add)
-            threads.start(take)
-        go.set()
-        threads.join()
-        stream = b"".join(taken) + sse.data_to_send()
-        assert stream.count(b"id: 7\n") == 1
-        assert stream.count(b"data: x\n") == WRITERS
-
-
-def test_a_pending_id_does_not_overtake_a_message():
-    sse = Sse(default_retry=None)
-    count = 3000
-
-    def add():
-        for number in range(count):
-            sse.add_message("e", "x", event_id=2 * number)
-            sse.set_event_id(2 * number + 1)
-        sse.close()
-
-    threads = Threads()
-    threads.start(add)
-    stream = b"".join(by_data_to_send(sse))
-    threads.join()
-    seen = [int(line[4:]) for line in stream.split(b"\n") if line.startswith(b"id: ")]
-    assert seen == sorted(seen)
-    assert [number for number in seen if number % 2 == 0] == list(range(0, 2 * count, 2))
 
 
 def test_what_is_added_is_sent_or_refused_when_another_thread_closes():
