@@ -32,7 +32,7 @@ class Machine(RuleBasedStateMachine):
         self.sse = Sse(retry, max_pending)
         self.max_pending = max_pending
         self.pending = []
-        self.pending_id = None            # a Block
+        self.pending_id = None      # a Block
         self.closed = False
         self.peer = Peer()          # takes by data_to_send and the like
         self.lines = None           # an iteration, with a peer of its own
@@ -43,35 +43,32 @@ class Machine(RuleBasedStateMachine):
         if retry is not None:
             self.pending.append(Block(["retry: %d\n\n" % retry], retry=retry))
 
-    def add(self, call, make, message=False, own_id=False, keep=False):
+    def add(self, call, make, message=False, keep=False):
         """Do `call`; it succeeds just if the model can `make` the block and it has its place."""
         before = bytes(self.sse)
-        error = block = None
+        error = None
         try:
             block = make()
         except Refused:
             error = (TypeError, ValueError)
-        if block is not None:
+        else:
             size = sum(len(pending.wire) for pending in self.pending) + len(block.wire)
             if self.closed:
                 error = ValueError
             elif self.max_pending is not None and not keep and size > self.max_pending:
                 error = BufferError
-        if error is None:
-            call()
-            if keep:
-                self.pending_id = block
-            else:
-                self.pending.append(block)
-                if message:
-                    self.pending_id = None
-            return
-        try:
-            call()
-        except error:
+        if error is not None:
+            with pytest.raises(error):
+                call()
             assert bytes(self.sse) == before
-        else:
-            raise AssertionError("not refused")
+            return
+        call()
+        if keep:
+            self.pending_id = block
+            return
+        self.pending.append(block)
+        if message:
+            self.pending_id = None
 
     def message(self, call, event, text, event_id):
         def make():
@@ -110,10 +107,11 @@ class Machine(RuleBasedStateMachine):
         self.add(lambda: self.sse.add_comment(text), lambda: Block(
             [": %s\n" % line for line in lf(plain(text)).split("\n")]))
 
+    def all_pending(self):
+        return self.pending + ([self.pending_id] if self.pending_id is not None else [])
+
     def take_all(self):
-        blocks = self.pending
-        if self.pending_id is not None:
-            blocks = blocks + [self.pending_id]
+        blocks = self.all_pending()
         self.pending = []
         self.pending_id = None
         return blocks
@@ -220,7 +218,7 @@ class Machine(RuleBasedStateMachine):
     def what_is_pending(self):
         if not hasattr(self, "sse"):
             return
-        blocks = self.pending + ([self.pending_id] if self.pending_id is not None else [])
+        blocks = self.all_pending()
         wire = b"".join([block.wire for block in blocks])
         assert bytes(self.sse) == wire
         assert six.text_type(self.sse) == wire.decode("utf-8")
