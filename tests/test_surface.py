@@ -1,4 +1,4 @@
-"""The public names: the module, `__all__` and the documentation agree. The stub: tools/typecheck."""
+"""The module, `__all__` and the documentation have the same names; so has the stub: stubtest."""
 
 import ast
 import inspect
