@@ -179,7 +179,9 @@ def test_a_callable_object_that_is_false():
 def test_it_is_not_run_if_the_sse_is_closed():
     sse = Sse()
     sse.close()
-    assert read(sse, fails(ValueError())) == (b"retry: 2000\n\n", None)
+    begun = []
+    assert read(sse, begun.append) == (b"retry: 2000\n\n", None)
+    assert not begun
 
 
 def test_it_is_not_run_if_the_stream_is_closed_before_its_first_chunk():
