@@ -187,6 +187,17 @@ def test_a_pending_id_wakes_nobody(stream_of, reading):
     assert reader.get() == b": \nid: 8\n\n"
 
 
+def test_a_pending_id_stays_for_its_message_after_a_chunk(stream_of):
+    sse = Sse(default_retry=None)
+    stream = stream_of(sse, keepalive=FOREVER)
+    next(stream)
+    sse.set_event_id("7")
+    adder = threading.Timer(0.1, sse.add_message, ("a", "1"))
+    adder.start()
+    assert next(stream) == b"event: a\ndata: 1\nid: 7\n\n"
+    adder.join()
+
+
 def test_a_pending_id_is_sent_in_place_of_the_comment(stream_of):
     sse = Sse(default_retry=None)
     stream = stream_of(sse, keepalive=0.05)
