@@ -38,7 +38,8 @@ def pytest_collection_modifyitems(items):
         functions = [getattr(item, "function", None)]
         if hasattr(item, "callspec"):
             functions += item.callspec.params.values()
-        if any(is_native(function, set()) for function in functions):
+        if "reading" in item.fixturenames or any(
+                is_native(function, set()) for function in functions):
             item.add_marker("native")
 
 
@@ -68,3 +69,19 @@ def stream_of():
     """What makes the stream of an `Sse`; python3/test_astream_alike.py has another."""
     from sse import Sse
     return Sse.stream
+
+
+@pytest.fixture
+def reading(stream_of):
+    """An `Sse`, and what reads its stream in a thread; the first chunk, a comment, is read.
+
+    Its tests have `stream_of` as an argument, too: test_astream_alike.py looks for that.
+    """
+    from sse import Sse
+    from support import COMMENT, FOREVER, Reader
+    sse = Sse(default_retry=None)
+    reader = Reader(stream_of(sse, FOREVER))
+    assert reader.get() == COMMENT
+    yield sse, reader
+    sse.close()
+    assert reader.get() is None

@@ -21,57 +21,6 @@ _BOM = b"\xef\xbb\xbf"
 _DIGITS = re.compile("[0-9]+\\Z")
 
 
-def utf8_decode(octets):
-    """https://encoding.spec.whatwg.org/#utf-8-decoder: the same on every interpreter."""
-    try:
-        return octets.decode("ascii")
-    except UnicodeDecodeError:
-        pass
-    characters = []
-    code_point = needed = seen = 0
-    lower, upper = 0x80, 0xBF
-    for byte in bytearray(octets):
-        if needed:
-            if lower <= byte <= upper:
-                lower, upper = 0x80, 0xBF
-                code_point = code_point << 6 | byte & 0x3F
-                seen += 1
-                if seen == needed:
-                    characters.append(_character(code_point))
-                    code_point = needed = seen = 0
-                continue
-            code_point = needed = seen = 0
-            lower, upper = 0x80, 0xBF
-            characters.append("\ufffd")
-            # "Restore byte to ioQueue": it is looked at again, as a first byte.
-        if byte <= 0x7F:
-            characters.append(_character(byte))
-        elif 0xC2 <= byte <= 0xDF:
-            needed, code_point = 1, byte & 0x1F
-        elif 0xE0 <= byte <= 0xEF:
-            needed, code_point = 2, byte & 0xF
-            if byte == 0xE0:
-                lower = 0xA0
-            if byte == 0xED:
-                upper = 0x9F
-        elif 0xF0 <= byte <= 0xF4:
-            needed, code_point = 3, byte & 0x7
-            if byte == 0xF0:
-                lower = 0x90
-            if byte == 0xF4:
-                upper = 0x8F
-        else:
-            characters.append("\ufffd")
-    if needed:
-        characters.append("\ufffd")
-    return "".join(characters)
-
-
-def _character(code_point):
-    # Not chr: on a narrow Python 2.7 it stops at U+FFFF.
-    return ("\\U%08x" % code_point).encode("ascii").decode("unicode-escape")
-
-
 class Decoder(object):
     """A client: feed it the bytes of one response, in any pieces.
 
@@ -117,7 +66,9 @@ class Decoder(object):
             # if any."
             if line.startswith(_BOM):
                 line = line[len(_BOM):]
-        line = utf8_decode(line)
+        # https://encoding.spec.whatwg.org/#utf-8-decoder: as Python 3 does it. Python 2 lets lone
+        # surrogates pass.
+        line = line.decode("utf-8", "replace")
         # "If the line is empty (a blank line): Dispatch the event"
         if line == "":
             self._dispatch()
@@ -167,6 +118,7 @@ class Decoder(object):
 def decode(octets, pieces=None):
     """A `Decoder` that was fed `octets`, or if `pieces` is a number, so many at a time."""
     decoder = Decoder()
-    for start in range(0, len(octets), pieces or len(octets) or 1):
-        decoder.feed(octets[start:start + (pieces or len(octets))])
+    size = pieces or len(octets) or 1
+    for start in range(0, len(octets), size):
+        decoder.feed(octets[start:start + size])
     return decoder

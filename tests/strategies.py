@@ -61,20 +61,6 @@ ENCODINGS = st.sampled_from(
     ["utf-8", "UTF8", "latin-1", "ascii", "utf-16", "utf-16-le", "utf-32", "utf-7", "cp1252",
      "utf-8-sig", "shift_jis", "iso2022_jp"] + NOT_OF_TEXT)
 
-
-# Calls that are all taken.
-CALLS = st.lists(st.one_of(
-    st.tuples(st.just("add_message"), st.tuples(st.none() | EVENTS, TEXTS | st.lists(TEXTS))),
-    st.tuples(st.just("add_message"), st.tuples(EVENTS, TEXTS, st.just("utf-8"), IDS)),
-    st.tuples(st.just("set_event_id"), st.tuples(IDS)),
-    st.tuples(st.just("reset_event_id"), st.just(())),
-    st.tuples(st.just("add_comment"), st.tuples(TEXTS)),
-    st.tuples(st.just("set_retry"), st.tuples(RETRIES)),
-    st.tuples(st.just("add_json"), st.tuples(EVENTS, TEXTS)),
-    st.tuples(st.just("add_event_x"), st.tuples(TEXTS)),
-    st.tuples(st.just("flush"), st.just(()))))
-
-
 # Streams as no server of ours sends them.
 STREAMS = st.one_of(st.binary(), st.lists(st.sampled_from([
     b"\r", b"\n", b"\r\n", b"data", b"event", b"id", b"retry", b":", b" ", b"7", b"\xef\xbb\xbf",

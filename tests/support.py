@@ -63,12 +63,6 @@ def log(channel):
     return channel._Channel__sse_log
 
 
-def closed_stream(sse):
-    """All that its stream gives once it is closed."""
-    sse.close()
-    return b"".join(sse.stream())
-
-
 class Reader(object):
     """A thread that reads a stream; `get` waits for its next chunk."""
 

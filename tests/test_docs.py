@@ -23,17 +23,18 @@ def test_sessions(document):
     assert doctest.DocTestRunner().run(session(document, "doctest")).failed == 0
 
 
-def test_there_are_sessions():
-    assert sum(block.text.count(">>> ") for document in DOCUMENTS
-               for block in blocks(document) if block.language == "doctest") >= 40
-
-
 def test_docstring():
     results = doctest.testmod(sse)
     assert results.attempted == 4 and results.failed == 0
 
 
-FILES = [block for document in DOCUMENTS for block in blocks(document) if block.path]
+BLOCKS = [block for document in DOCUMENTS for block in blocks(document)]
+FILES = [block for block in BLOCKS if block.path]
+
+
+def test_there_are_sessions_and_files():
+    assert sum(block.text.count(">>> ") for block in BLOCKS if block.language == "doctest") >= 40
+    assert len(FILES) >= 10
 
 
 @pytest.mark.parametrize("block", FILES, ids=[block.path for block in FILES])
@@ -45,10 +46,6 @@ def test_a_block_that_names_a_file_is_that_file(block):
         # It may stand deeper there.
         assert any("\n" + re.sub("(?m)^(?=.)", indent, block.text) in text
                    for indent in ("", "  ", "    "))
-
-
-def test_there_are_files():
-    assert FILES
 
 
 def test_ci_calls_the_test_command():

@@ -39,10 +39,6 @@ def test_what_fits_no_stream_raises_and_closes_none():
         channel.add_message(None, "xx")
     assert "10 bytes" in str(info.value) and "max_pending is 9" in str(info.value)
     assert not client.closed
-    unbounded = silent(max_pending=None)
-    client = unbounded.open()
-    unbounded.add_message(None, "x" * 10 ** 6)
-    assert len(client.data_to_send()) == 10 ** 6 + 8
 
 
 def test_the_id_of_the_channels_own_counts():

@@ -32,7 +32,7 @@ SECONDS = 300       # after which the tests hang
 LEFT_OUT = ["integration", "test_docs*.py", "test_surface.py", "test_spec_decoder.py"]
 # The first that are tried find most, quickly; the last are slow.
 FIRST = ["test_vectors.py", "test_history.py", "test_topics.py", "test_http.py", "test_stream.py"]
-LAST = ["test_data.py", "test_object.py", "test_threads.py", "test_storm.py"]
+LAST = ["test_values.py", "test_object.py", "test_threads.py", "test_storm.py"]
 
 # Of the other operators, the two nearest: those that texts do not have fail at once, and
 # would only make the figure look better.

@@ -42,11 +42,26 @@ def load(pattern):
             yield os.path.basename(path)[:-len(".json")], json.load(file)
 
 
+def and_other_way(row):
+    """The row; and once more with its id given with the message, or its retry by default."""
+    yield row
+    calls = row["calls"] if "calls" in row else [row["call"]]
+    if calls and calls[0][0] == "set_event_id" and calls[0][1] != [None]:
+        with_it = ["add_message", ["e", "x"], {"event_id": calls[0][1][0]}]
+        name = row["name"] + ", with the message"
+        if calls[1:] == [["add_message", ["e", "x"]]]:
+            yield dict(row, name=name, calls=[with_it])
+        elif "call" in row:
+            yield dict(row, name=name, call=with_it)
+    elif "call" in row and calls[0][0] == "set_retry" and calls[0][1] != [None]:
+        yield dict(row, name=row["name"] + ", by default", call=["Sse", calls[0][1]])
+
+
 def rows(part):
     """The rows of that part of all files, each with its file in its name."""
     found = []
     for name, content in load("*.json"):
-        for row in content.get(part, ()):
+        for row in [row for first in content.get(part, ()) for row in and_other_way(first)]:
             row = dict(row, name="%s: %s" % (name, row["name"]))
             row["new"] = value({"json": row.get("new", {"default_retry": None})})
             for key in "wire", "events", "last_event_id":
@@ -61,9 +76,11 @@ REFUSED = rows("refused")
 
 # The web platform tests: "FILE-NUMBER" and the stream.
 STREAMS = [
-    ("%s-%d" % (name, number), dict((key, value(content)) for key, content in stream.items()))
-    for name, content in load(os.path.join("web-platform", "*.json"))
-    for number, stream in enumerate(content["streams"], 1)]
+    ("%s-%d" % (os.path.basename(test["test"]).split(".")[0], number),
+     dict((key, value(content)) for key, content in stream.items()))
+    for _, tests in load(os.path.join("web-platform", "streams.json"))
+    for test in tests
+    for number, stream in enumerate(test["streams"], 1)]
 
 
 def call(target, name, arguments, keywords=None):
