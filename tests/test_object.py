@@ -220,6 +220,14 @@ if tracemalloc is not None and hasattr(sys, "getrefcount"):
         assert kept < 500000
 
 
+def test_each_event_name_is_remembered_whole():
+    sse = Sse(None)
+    for name in ["name", "names", "nam"] * 2:
+        sse.add_message(name, "x")
+        assert str(sse) == "event: %s\ndata: x\n\n" % name
+        sse.flush()
+
+
 def test_an_event_name_is_checked_once(monkeypatch):
     monkeypatch.setattr("sse._HEADS", {})
     sse = Sse(None)

@@ -413,6 +413,23 @@ def test_all_who_wait_are_woken():
     threads.join()
 
 
+def test_who_is_woken_looks_again():
+    sse = Seen(None)
+    sse.seen = threading.Event()
+    stream = sse.stream(None)
+    for _ in range(20):
+        sse.add_message(None, BIG)
+    ended = threading.Event()
+    threads = Threads()
+    threads.start(lambda: [sse.drain(), ended.set()])
+    assert sse.seen.wait(FOREVER)
+    sse.seen.clear()
+    next(stream)
+    assert sse.seen.wait(FOREVER) and not ended.is_set()    # two chunks are left
+    sse.flush()
+    threads.join()
+
+
 def test_drain_needs_a_stream():
     sse = Sse()
     with pytest.raises(RuntimeError) as caught:
