@@ -69,19 +69,19 @@ def test_processes_that_are_killed_in_the_middle_of_an_add(store, path):
     for turn in range(3):
         processes = [process(store, "while True: say(store.add(b'x', None, True))")
                      for _ in range(3)]
-        for each in processes:
-            each.stdout.readline()
+        lines = [each.stdout.readline() for each in processes for _ in range(10)]
         time.sleep(random.uniform(0, 0.2))      # it is to be killed anywhere
         for each in processes:
             each.kill()
-            for line in each.communicate()[0].split("\n")[:-1]:
-                assert confirmed.setdefault(int(line), turn) == turn
+            lines += each.communicate()[0].split("\n")[:-1]
+        for line in lines:
+            assert confirmed.setdefault(int(line), turn) == turn
         confirmed[add(store, "between")[0]] = turn
     while place != store.newest():
         place, base, entries = store.read(place, 0)
         assert base is None
         read += numbers(entries)
-    assert len(confirmed) > 30 and set(confirmed) <= set(read)
+    assert set(confirmed) <= set(read)
     assert read == sorted(set(read)) and is_whole(path)
 
 
