@@ -268,10 +268,8 @@ def test_deleted_again_and_again_while_processes_add(store, path):
         time.sleep(0.1)     # they are to be anywhere
         wait_for(lambda: os.path.exists(path))
         os.unlink(path)
-    epoch = wait_for(lambda: os.path.exists(path) and store.newest()[0])
-    for each in processes:
-        while epoch not in each.stdout.readline():
-            pass
+    wait_for(lambda: os.path.exists(path) and store.newest()[1] > 10)
+    epoch = store.newest()[0]
     for each in processes:
         assert each.poll() is None
         each.kill()
