@@ -43,7 +43,7 @@ class NotConfirmed(Exception):
 
 
 class Connection(sqlite3.Connection):
-    file = None         # which one it has open
+    file = shm = None       # which ones it has open
 
 
 class Own(object):
@@ -51,7 +51,9 @@ class Own(object):
 
     def __init__(self):
         self.idle, self.busy = [], set()    # connections, and calls that use others
-        self.file = self.shm = None         # of the last connection
+        # The last connection, and those of files that were replaced. They stay open until there is
+        # a new one: the number of a file that nobody has open may be given to another one.
+        self.last, self.stale = None, []
         self.at = {}                        # when the last entry came that was read
         self.wake = threading.Lock()        # free: this process has added something
         self.wake.acquire()
@@ -94,9 +96,10 @@ class SQLiteStore(object):
 
     def close_idle(self):
         own = self.own()
-        while own.idle:
-            own.idle.pop().close()
-        own.file = None
+        own.last = None
+        for connections in own.idle, own.stale:
+            while connections:
+                connections.pop().close()
 
     __del__ = close_idle
 
@@ -105,8 +108,8 @@ class SQLiteStore(object):
         folder = os.open(os.path.dirname(self.path), os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            file = which(self.path)
-            if not file or own.file not in (None, file) and own.shm == which(self.path + "-shm"):
+            file, last = which(self.path), own.last
+            if not file or last and last.file != file and last.shm == which(self.path + "-shm"):
                 for end in "-wal", "-shm":
                     with suppress(FileNotFoundError):
                         os.unlink(self.path + end)
@@ -116,9 +119,10 @@ class SQLiteStore(object):
             os.close(folder)
 
     def connect(self, own):
-        file = which(self.path)
-        if not file or own.file not in (None, file):
+        file, last = which(self.path), own.last
+        if not file or last and last.file != file:
             self.begin(own)
+            file = which(self.path)
         connection = sqlite3.connect(self.path, timeout=0, isolation_level=None,
                                      check_same_thread=False, factory=Connection)
         try:
@@ -127,11 +131,15 @@ class SQLiteStore(object):
             connection.execute("PRAGMA synchronous=FULL")
             if not connection.execute("SELECT * FROM sqlite_master").fetchone():
                 connection.executescript(SCHEMA % uuid.uuid4().hex[:12])
-            connection.file = own.file = which(self.path)
-            own.shm = which(self.path + "-shm")
+            connection.file, connection.shm = file, which(self.path + "-shm")
         except BaseException:
             connection.close()
             raise
+        if file == which(self.path):
+            own.last = connection
+            with suppress(IndexError):
+                while True:
+                    own.stale.pop().close()
         return connection
 
     def run(self, work, wait=None):
@@ -152,6 +160,8 @@ class SQLiteStore(object):
                             idle, connection = connection, None
                             own.idle.append(idle)
                             return result
+                    own.stale.append(connection)
+                    connection = None
                 error = "it is replaced, again and again"
             except (sqlite3.Error, OSError) as failure:
                 error = failure
@@ -159,6 +169,8 @@ class SQLiteStore(object):
                     raise NotConfirmed("%s: %s" % (self.path, error)) from error
             finally:
                 if connection:
+                    if own.last is connection:
+                        own.last = None
                     connection.close()
                 own.busy.discard(call)
             if time.monotonic() > end:

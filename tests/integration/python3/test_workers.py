@@ -40,7 +40,7 @@ def test_several_workers(name, of_redis, store, tmp_path):
     command = python(*[part.format(port=port) for part in WORKERS[name]])
     options = {"cwd": str(tmp_path), "env": environment(REDIS_URL=store.url)}
     with running(command, port, **options), contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(Client(url + "/events")) for _ in range(30)]
+        clients = [stack.enter_context(Client(url + "/events")) for _ in range(12)]
         begins = [client.read_until(b"\n\n") for client in clients]
         assert requests.post(url + "/add", data="hello", timeout=20).status_code == 204
         for client in clients:
