@@ -72,8 +72,10 @@ def test_processes_that_are_killed_in_the_middle_of_an_add(store, path):
         lines = [each.stdout.readline() for each in processes for _ in range(10)]
         time.sleep(random.uniform(0, 0.2))      # it is to be killed anywhere
         for each in processes:
-            each.kill()
-            lines += each.communicate()[0].split("\n")[:-1]
+            with each:
+                each.kill()
+                # Not communicate(), which leaves out what readline() has buffered.
+                lines += each.stdout.read().split("\n")[:-1]
         for line in lines:
             assert confirmed.setdefault(int(line), turn) == turn
         confirmed[add(store, "between")[0]] = turn
@@ -274,10 +276,11 @@ def test_deleted_again_and_again_while_processes_add(store, path):
         while epoch not in (line or ""):
             line = each.stdout.readline()
             assert line
+    confirmed = []
     for each in processes:
-        each.kill()
-    confirmed = [line.split() for each in processes
-                 for line in each.communicate()[0].split("\n")[:-1]]
+        with each:
+            each.kill()
+            confirmed += [line.split() for line in each.stdout.read().split("\n")[:-1]]
     there = set(numbers(store.read(None, 10 ** 6)[2]))
     # The file may have been deleted between the two calls of a process: three at most.
     assert len({int(number) for before, number in confirmed if before == epoch} - there) <= 3
