@@ -125,7 +125,7 @@ def test_last_event_id_in_headers_of_text(value, event_id):
 @pytest.mark.parametrize("sent, event_id", [
     # Of several the last counts.
     ({"type": "http", "headers": [(b"Last-Event-ID", b"1"), (b"last-event-id", b"2")]}, "2"),
-    ({"type": "http", "headers": iter([[b"last-event-id", b"3"]])}, "3"),
+    ({"type": "http", "headers": iter([[b"last-event-id", b"3"], [b"accept", b"x"]])}, "3"),
     # Attributes come in this order, and before the mapping itself.
     (Request(scope=scope_of(b"1"), environ=environ_of(b"2"), META=environ_of(b"3"),
              headers={"Last-Event-ID": "4"}), "1"),
@@ -240,6 +240,7 @@ def test_last_event_id_of_the_query(request_of, query, event_id):
     # aiohttp, whose `query_string` is half decoded.
     (dict(path_qs="/events?x=?&lastEventId=%252B", query_string="x=?&lastEventId=%2B",
           query={"lastEventId": "%2B"}), "%2B"),
+    (dict(path_qs="/events?lastEventId=7"), "7"),
     (dict(path_qs="/lastEventId=7", query_string="lastEventId=7"), None),
     # Sanic and Falcon; Tornado.
     (dict(query_string="lastEventId=a+b"), "a b"), (dict(query_string=b"lastEventId=7"), "7"),

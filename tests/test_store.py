@@ -259,7 +259,7 @@ def test_a_store_that_is_none(missing):
 
     setattr(Store, missing, None)
     for bad in (Store(), 1, "events.db"):
-        with pytest.raises(TypeError, match="store"):
+        with pytest.raises(TypeError, match=", %s has not$" % type(bad).__name__):
             Channel(store=bad)
 
 

@@ -277,7 +277,8 @@ if six.PY2:
 @pytest.mark.parametrize("encoding", NO_TEXT_ENCODING)
 def test_no_text_encoding(encoding):
     for value in [BOMB, b"", [b"6161"], lying(bytes, evil)(b"6161")]:
-        with refused(LookupError, ["not a text encoding"]) as sse:
+        words = [codecs.lookup(encoding).name + " is not a text encoding"]
+        with refused(LookupError, words) as sse:
             sse.add_message("e", value, encoding)
 
 
