@@ -191,18 +191,22 @@ def test_it_is_not_run_if_the_stream_is_closed_before_its_first_chunk():
 
 
 @pytest.fixture
-def printed(monkeypatch, capsys):
-    """What is printed of the errors of threads, as text."""
-    errors = []
-    if hasattr(threading, "excepthook"):
-        monkeypatch.setattr(threading, "excepthook",
-                            lambda args: errors.append(repr(args.exc_value)))
-    return lambda: "".join(errors) + capsys.readouterr()[1]
+def listen(monkeypatch, capsys):
+    """A function; what it gives says what is printed from then on of the errors of threads."""
+    def listen():
+        errors = []
+        if hasattr(threading, "excepthook"):
+            # Not before the test: on Python 3.8 pytest sets one then.
+            monkeypatch.setattr(threading, "excepthook",
+                                lambda args: errors.append(repr(args.exc_value)))
+        return lambda: "".join(errors) + capsys.readouterr()[1]
+    return listen
 
 
 @pytest.mark.parametrize("another_stream", [False, True])
-def test_an_error_that_nobody_reads_is_printed(another_stream, printed):
+def test_an_error_that_nobody_reads_is_printed(another_stream, listen):
     """As that of any thread."""
+    printed = listen()
     disconnected = threading.Event()
     threads = queue.Queue()
 
@@ -240,7 +244,8 @@ class EndsMeanwhile(Sse):
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_an_error_just_when_the_stream_ends_is_told_once(moment, printed):
+def test_an_error_just_when_the_stream_ends_is_told_once(moment, listen):
+    printed = listen()
     sse = EndsMeanwhile(None)
     sse.moment = moment
     sse.thread = None

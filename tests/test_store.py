@@ -97,6 +97,14 @@ class Memory(object):
                 assert self.changed.wait(FOREVER) is not False
 
 
+@pytest.fixture(autouse=True, scope="module")
+def collected():
+    """On PyPy threads would go on until somebody collects."""
+    yield
+    for _ in range(3):
+        gc.collect()
+
+
 @pytest.fixture
 def store():
     return Memory()
