@@ -30,6 +30,18 @@ TARGETS = rows(
 TARGETS_AND_NOBODY = TARGETS + rows(("nobody", lambda channel: channel.to()))
 
 
+def test_what_a_channel_is_without_arguments(monkeypatch):
+    asked = []
+    monkeypatch.setattr("random.randint", lambda *range: asked.append(range) or 3000)
+    channel = Channel()
+    assert bytes(channel.open()) == b"retry: 3000\n\n" and asked == [(2000, 4000)]
+    most = "x" * (1048576 - len(b"data: \n\n"))
+    channel.add_message(None, most)
+    with pytest.raises(BufferError):
+        channel.add_message(None, most + "x")
+    assert channel.newest_id is None
+
+
 @pytest.mark.parametrize("add, wire", ADDS)
 def test_every_open_stream_gets_it(add, wire):
     channel = silent()
