@@ -86,6 +86,18 @@ def test_bound_is_free_again(take):
     assert sse.data_to_send() == b""
 
 
+def test_what_is_left_when_some_was_read_counts():
+    sse = Sse(None, max_pending=100)
+    block = "x" * (30 - len(b"data: \n\n"))
+    for _ in range(3):
+        sse.add_message(None, block)
+    next(iter(sse))     # takes one block
+    sse.add_message(None, block)
+    with pytest.raises(BufferError):
+        sse.add_message(None, block)
+    assert len(bytes(sse)) == 90
+
+
 @pytest.mark.usefixtures("tiny_switch_interval")
 def test_the_bound_is_exact_under_several_writers():
     sse = Sse(default_retry=None, max_pending=1000)

@@ -7,6 +7,7 @@ from __future__ import unicode_literals
 
 import itertools
 import signal
+import sys
 import threading
 
 import pytest
@@ -369,6 +370,11 @@ def test_an_add_that_another_thread_takes_over():
 def test_a_call_of_a_channel_that_is_interrupted(call, error):
     """The channel remains usable, and whoever did not get an event is closed, to reconnect."""
     def fail():
+        frame = sys._getframe()
+        while frame is not None:
+            if frame.f_code.co_name == "_remove" and frame.f_back.f_code.co_name != "_end":
+                return      # in a finalizer, which PyPy may run anywhere: nobody would get it
+            frame = frame.f_back
         raise error
 
     # An interrupted open sends nothing: its stream is dropped.
