@@ -9,7 +9,8 @@ import pytest
 import six
 
 import framework_checks
-from framework_checks import COMPLETE, CUT, Row, serving, WRITES
+from framework_checks import COMPLETE, CUT, Row, serving, TYPE, WRITES
+from loopback import Client, free_port, python, running
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -44,3 +45,33 @@ class TestEvents(framework_checks.Events):
 
 class TestClients(framework_checks.Clients):
     pass
+
+
+VERSION_1_SERVERS = {"bottle": "waitress", "django": "waitress", "falcon": "waitress",
+                     "flask": "waitress", "pyramid": "waitress"}
+if not six.PY2:
+    VERSION_1_SERVERS["starlette"] = "uvicorn"
+
+VERSION_1 = {
+    "/text": ("retry: 2000\n\n"
+              "event: greeting\ndata: grüß\u2028dich\ndata: Hello\n\n"),
+    "/again": ("retry: 2000\n\nevent: time\ndata: one\n\n"
+               "event: time\ndata: two\n\nevent: date\ndata: three\n\n"
+               "event: time\ndata: four\nid: 4\n\n"),
+}
+
+
+@pytest.mark.parametrize("framework", sorted(VERSION_1_SERVERS))
+def test_both_ways_of_version_1(framework):
+    port = free_port()
+    if VERSION_1_SERVERS[framework] == "uvicorn":
+        command = ["-m", "uvicorn", "--port=%d" % port, "--factory"]
+    else:
+        command = ["-m", "waitress", "--listen=127.0.0.1:%d" % port, "--call"]
+    url = "http://127.0.0.1:%d" % port
+    with running(python(*(command + ["version_1:" + framework])), port, cwd=HERE):
+        for path in sorted(VERSION_1):
+            with Client(url + path) as client:
+                assert client.response.status_code == 200
+                assert TYPE.match(client.response.headers["Content-Type"])
+                assert client.rest().decode("utf-8") == VERSION_1[path]

@@ -1,5 +1,6 @@
 """Clients that listen to a topic, silent while others are busy: cut off, they miss nothing."""
 
+import concurrent.futures
 import contextlib
 import re
 import socket
@@ -8,7 +9,7 @@ import threading
 import pytest
 
 from loopback import wait_for
-from readers import npm
+from readers import npm, run_node
 from sse import Channel
 from streams import module, served, status
 
@@ -128,3 +129,35 @@ def test_a_page(engine, client, engines):
         assert (by_query if client == "event-source-polyfill" else by_header) == [
             False, True, True]
         browser.open("about:blank")
+
+
+def read_eventsource(url):
+    return run_node("eventsource", [{
+        "url": url + "/events", "types": ["note", "reset"], "seconds": FOREVER,
+        "returns": True}])[0]
+
+
+def read_httpx_sse(url):
+    """As its documentation has it: its user reconnects, with the last id that is not empty."""
+    httpx, httpx_sse = pytest.importorskip("httpx"), pytest.importorskip("httpx_sse")
+    events, headers = [], {}
+    with httpx.Client(timeout=FOREVER, verify=False) as client:
+        while True:
+            with httpx_sse.connect_sse(client, "GET", url + "/events", headers=headers) as source:
+                for event in source.iter_sse():
+                    if event.id:
+                        headers = {"Last-Event-ID": event.id}
+                    if event.data or event.event != "message":
+                        events.append([event.event, event.data])
+                    if event.event == "end":
+                        return events
+
+
+@pytest.mark.parametrize("read", [read_eventsource, read_httpx_sse])
+def test_a_reader(read):
+    with room() as (made, url), concurrent.futures.ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read, url)
+        made.play(lambda text: None, made.end)
+        made.to.add_message("end", ".")
+        assert [event[:2] for event in reading.result(FOREVER)] == [
+            ["note", "first"], ["note", "missed 1"], ["end", "."]]
