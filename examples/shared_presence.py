@@ -47,9 +47,9 @@ class SQLitePresence(SharedPresence):
             database.execute("COMMIT")
 
     def record(self, users):
-        now = time.time()
-        left = "at < %r" % (now - self.grace) if self.settled() else "0"
         with self.database() as database:
+            now = time.time()       # when nobody holds the file any more
+            left = "at < %r" % (now - self.grace) if self.settled() else "0"
             database.executemany("INSERT OR IGNORE INTO seen VALUES (?, 0, 0)",
                                  [(user,) for user in users])
             database.executemany("UPDATE seen SET at = ? WHERE user = ?",

@@ -1,6 +1,9 @@
 """examples/shared_presence.py: two processes, of which each has its object, on one store."""
 
+import contextlib
+import sqlite3
 import sys
+import threading
 
 import pytest
 from six.moves import queue
@@ -79,16 +82,29 @@ def test_each_is_told_once(start):
     end.close()
 
 
-@pytest.mark.parametrize("start", [RedisPresence], indirect=True)
-def test_nobody_has_left_because_redis_was_away(start, store):
+@contextlib.contextmanager
+def locked(path):
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def test_nobody_has_left_because_the_file_or_redis_was_away(start, request):
     processes = [start() for _ in range(2)]
     streams = [process.open(user) for user, process in enumerate(processes)]
     told = processes[0].told
     assert sorted(told.get(timeout=20) for _ in "12") == [(0, True), (1, True)]
-    with store.away():
+    presence, other = [process.presence for process in processes]
+    record, go_on = other.record, threading.Event()
+    other.record = lambda users: go_on.wait(20) and record(users)
+    sqlite = isinstance(presence, SQLitePresence)
+    with locked(presence.path) if sqlite else request.getfixturevalue("store").away():
         with pytest.raises(queue.Empty):
             told.get(timeout=1)     # twice `grace`
-    wait_for(lambda: processes[0].presence.here() == [0, 1])
+    noted = presence.noted
+    wait_for(lambda: presence.noted > noted)    # and the other has not noted its user yet
+    go_on.set()
+    wait_for(lambda: presence.here() == [0, 1])
     streams[0].close()
     assert told.get(timeout=20) == (0, False)       # and nothing before it
     streams[1].close()
